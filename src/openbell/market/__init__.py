@@ -1,0 +1,1 @@
+"""The words: instruments, timeframes, bars, sessions, errors. No I/O."""
