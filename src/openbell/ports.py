@@ -143,8 +143,9 @@ class SeriesInfo:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What changed from one version of a series to another, as rows: `before` and `after` pair up
-    in `revised_before`, `revised_after`.
+    """What changed from one version of a series to another, as rows.
+
+    `revised_before` and `revised_after` pair up row by row; empty for trades and quotes.
     """
 
     added: Data

@@ -1,6 +1,6 @@
 """Bars: what traded over one timeframe, as columns, and one bar as an object."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,8 +101,8 @@ class Bars(Columns):
     __repr__ = __str__
 
 
-def bars_from(series: Series | str, start_ns: Ints, end_ns: Ints, *ohlcv: Floats) -> Bars:
-    """Bars without labels from their columns; `series` is a `Series` or its name."""
+def bars_from(series: Series | str, start_ns: Ints, end_ns: Ints, ohlcv: Sequence[Floats]) -> Bars:
+    """Bars without labels; `ohlcv` are the five columns open, high, low, close, volume."""
     named = series if isinstance(series, Series) else Series.parse(series)
-    label = np.zeros(len(start_ns), np.int32)
-    return Bars(named, start_ns, end_ns, *ohlcv, label)  # type: ignore[arg-type]
+    o, h, low, c, v = ohlcv
+    return Bars(named, start_ns, end_ns, o, h, low, c, v, np.zeros(len(start_ns), np.int32))

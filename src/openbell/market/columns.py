@@ -83,8 +83,8 @@ class Columns:
 
     def __eq__(self, other: object) -> bool:
         return (
-            type(self) is type(other)
-            and isinstance(other, Columns)
+            isinstance(other, Columns)
+            and type(self) is type(other)
             and self.series == other.series
             and all(
                 np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
@@ -120,17 +120,21 @@ class Columns:
 
     def to_polars(self) -> Any:
         """A polars DataFrame of the columns; ``_ns`` columns become UTC datetimes in ns."""
-        import polars as pl  # noqa: PLC0415  # heavy; only where data leaves
+        import polars as pl  # heavy; only where data leaves
 
-        return pl.DataFrame(self.columns()).with_columns(
-            pl.col(n).cast(pl.Datetime("ns", "UTC")).alias(n.removesuffix("_ns"))
-            for n in self.names()
-            if n.endswith("_ns")
-        ).select(n.removesuffix("_ns") for n in self.names())
+        return (
+            pl.DataFrame(self.columns())
+            .with_columns(
+                pl.col(n).cast(pl.Datetime("ns", "UTC")).alias(n.removesuffix("_ns"))
+                for n in self.names()
+                if n.endswith("_ns")
+            )
+            .select(n.removesuffix("_ns") for n in self.names())
+        )
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame indexed by the first time column, in UTC."""
-        import pandas as pd  # noqa: PLC0415  # heavy; only where data leaves
+        import pandas as pd  # heavy; only where data leaves
 
         columns: dict[str, Any] = {
             n.removesuffix("_ns"): pd.to_datetime(c, utc=True) if n.endswith("_ns") else c

@@ -40,11 +40,16 @@ _STOCKS = {
     "XNYS": "America/New_York", "XNAS": "America/New_York", "ARCX": "America/New_York",
     "BATS": "America/New_York", "XCBO": "America/Chicago", "XTSE": "America/Toronto",
     "XHKG": "Asia/Hong_Kong", "XLON": "Europe/London", "XETR": "Europe/Berlin",
-    "XPAR": "Europe/Paris", "XTKS": "Asia/Tokyo", "XNSE": "Asia/Kolkata", "XASX": "Australia/Sydney",
-    "IEPA": "America/New_York",
+    "XPAR": "Europe/Paris", "XTKS": "Asia/Tokyo", "XNSE": "Asia/Kolkata",
+    "XASX": "Australia/Sydney", "IEPA": "America/New_York",
 }  # fmt: skip
 _CALENDARS = {"ARCX": "XNYS", "BATS": "XNYS", "XNAS": "XNYS", "XCBO": "XNYS"}
-_FUTURES = {"XCME": "CME_EQUITY", "XCBT": "CME_AGRICULTURE", "XCEC": "CME_METALS", "XNYM": "CME_ENERGY"}
+_FUTURES = {
+    "XCME": "CME_EQUITY",
+    "XCBT": "CME_AGRICULTURE",
+    "XCEC": "CME_METALS",
+    "XNYM": "CME_ENERGY",
+}
 _FOREX = ("OANDA", "FXCM", "FOREX", "DUKASCOPY")
 
 
@@ -140,7 +145,8 @@ class Series:
         name, slash, kind = text.partition("/")
         if not slash:
             raise UsageError(
-                f"`{text}` names no series", hint=f"add what of it: {text}/1m, /1d, /trades or /quotes"
+                f"`{text}` names no series",
+                hint=f"add what of it: {text}/1m, /1d, /trades or /quotes",
             )
         kind, dot, price = kind.partition(".")
         if kind not in ("trades", "quotes"):
@@ -148,7 +154,9 @@ class Series:
         elif dot:
             raise UsageError(f"`{text}`: {kind} come in one kind only")
         if dot and price not in PRICES:
-            raise UsageError(f"`{text}`: unknown price `{price}`", hint=f"use one of {', '.join(PRICES)}")
+            raise UsageError(
+                f"`{text}`: unknown price `{price}`", hint=f"use one of {', '.join(PRICES)}"
+            )
         return cls(Instrument.parse(name), kind, price or "trade")
 
     @property

@@ -14,7 +14,7 @@ class Progress(Protocol):
         ...
 
 
-def silent(done: int, total: int, what: str) -> None:  # noqa: ARG001  # the quiet `Progress`
+def silent(done: int, total: int, what: str) -> None:  # the quiet `Progress`
     """Say nothing."""
 
 
