@@ -31,6 +31,7 @@ _LIBRARY_NAMES = {
     "CME_METALS": "CMEGlobex_Metals",
     "CME_ENERGY": "CMEGlobex_Energy",
 }
+_SINCE = {"XNYS": date(1928, 1, 1)}
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -198,7 +199,7 @@ def library_table(name: str) -> tuple[str, SessionTable]:
         # The library calls what pandas will drop in its next version; we cannot change it here.
         warnings.simplefilter("ignore", DeprecationWarning)
         source = mcal.get_calendar(known)
-        frame = source.schedule(FIRST_DAY, LAST_DAY, market_times="all")
+        frame = source.schedule(_SINCE.get(name, FIRST_DAY), LAST_DAY, market_times="all")
         early = frame.index.isin(source.early_closes(frame).index)
     return str(source.tz), without_empty_breaks(_from_frame(name, frame, early))
 

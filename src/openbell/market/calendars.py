@@ -64,7 +64,7 @@ class Calendar:
         What the sessions come from: versions of the library and of our overrides,
         ``5.5.0+1``; for user-defined ones a checksum of the sessions.
     table
-        All sessions known, 1990 to 2035.
+        All sessions known, 1990 (XNYS: 1928) to 2035.
     """
 
     name: str
@@ -155,14 +155,15 @@ class Calendar:
         return f"from {day_label(int(self.table.day[0]))} to {day_label(int(self.table.day[-1]))}"
 
     def _require_known(self, ns: Ints) -> None:
-        # The day before counts as known: quotes may go on before the first pre-market.
-        if len(ns) and (ns.min() < _FIRST_NS or ns.max() >= _END_NS):
-            far = int(ns.min()) if ns.min() < _FIRST_NS else int(ns.max())
+        # A few days at both ends, to take in the holidays around New Year.
+        first_ns = (int(self.table.day[0]) - _MARGIN_DAYS) * DAY_NS
+        end_ns = (int(self.table.day[-1]) + _MARGIN_DAYS) * DAY_NS
+        if len(ns) and (ns.min() < first_ns or ns.max() >= end_ns):
+            far = int(ns.min()) if ns.min() < first_ns else int(ns.max())
             raise UsageError(f"{self.name} is known {self._span()}, not at {iso(far)}")
 
 
-_FIRST_NS = day_number(hours.FIRST_DAY) * DAY_NS
-_END_NS = (day_number(hours.LAST_DAY) + 2) * DAY_NS
+_MARGIN_DAYS = 5
 
 _lock = threading.Lock()
 _known: dict[str, Calendar] = {}
