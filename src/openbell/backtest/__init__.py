@@ -1,0 +1,1 @@
+"""Strategies, orders, money: a run from bars to a result that can be verified."""

@@ -1,0 +1,1 @@
+"""The session engine: plays recorded sessions again, in order, always the same way."""

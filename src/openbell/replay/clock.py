@@ -1,0 +1,37 @@
+"""The one time of a running system, and the one handle that moves it."""
+
+from collections.abc import Sequence
+
+
+class Hand:
+    """The clock's write handle; the coordinator holds it, nobody else.
+
+    Releasing a slice changes one integer, `slice`: the time, and everything else that is known,
+    are columns read at that position.
+
+    Attributes
+    ----------
+    times_ns
+        The moment of every slice of the chunk being played.
+    slice
+        Which of them is now; -1 before the first.
+    """
+
+    __slots__ = ("slice", "times_ns")
+
+    def __init__(self, start_ns: int) -> None:
+        self.times_ns: Sequence[int] = (start_ns,)
+        self.slice = 0
+
+
+class Clock:
+    """Tells the time of a running system. Moving it takes its `Hand`."""
+
+    __slots__ = ("_hand",)
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    def now(self) -> int:
+        """Nanoseconds since 1970-01-01 UTC: in a callback, exactly the slice's moment."""
+        return self._hand.times_ns[self._hand.slice]

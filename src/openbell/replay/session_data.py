@@ -1,0 +1,282 @@
+"""What is known now: views of the current session, per instrument, bounded by the clock.
+
+Nothing here can be written by a reader, and nothing shows a row that is not known yet: every
+view ends at the position of the clock's hand.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openbell.market.bars import Bars
+from openbell.market.columns import Columns, Ints
+from openbell.market.errors import UsageError
+from openbell.market.instrument import Instrument, Series
+from openbell.market.session import Session
+from openbell.market.ticks import Quotes, Trades
+from openbell.quality.completeness import completeness, expected_until
+from openbell.replay import kernels
+from openbell.replay.agenda import Played
+from openbell.replay.chunk import Chunk
+from openbell.replay.clock import Hand
+
+
+class SessionFigures(NamedTuple):
+    """What an instrument's session came to so far: volume in units, highest and lowest price."""
+
+    volume: float
+    high: float
+    low: float
+
+
+_NOTHING = SessionFigures(0.0, float("nan"), float("nan"))
+
+
+class Window:
+    """The rows of one track that may be seen: a tail of earlier chunks, then the present chunk.
+
+    Attributes
+    ----------
+    data
+        The rows; those from `known` on are still in the future and are shown by no view.
+    """
+
+    def __init__(self, position: int, empty: Columns, keep: int, hand: Hand) -> None:
+        self.data = empty
+        self._position = position
+        self._keep = keep
+        self._hand = hand
+        self._tail = 0
+        self._session: Ints = np.empty(0, np.int64)
+        self._counts: NDArray[np.int32] = np.zeros(1, np.int32)
+        self._figures: tuple[Any, ...] | None = None
+
+    def load(self, chunk: Chunk, open_sessions: Sequence[int]) -> None:
+        """Go on to the next chunk: keep a tail that holds what is open, add the chunk's rows."""
+        rows = chunk.rows[self._position]
+        known = len(self.data)
+        first = known - self._keep
+        if open_sessions and known:
+            first = min(first, int(np.searchsorted(self._session, min(open_sessions))))
+        first = max(first, 0)
+        self.data = type(rows.data).joined([self.data.take(slice(first, None)), rows.data])
+        self._session = np.concatenate([self._session[first:], rows.session])
+        self._tail = known - first
+        self._counts = chunk.counts[self._position]
+        self._figures = None
+
+    @property
+    def known(self) -> int:
+        """How many rows are known now."""
+        return self._tail + int(self._counts[self._hand.slice])
+
+    @property
+    def is_updated(self) -> bool:
+        """Whether the present slice brought a row."""
+        i = self._hand.slice
+        return bool(self._counts[i] > (self._counts[i - 1] if i else 0))
+
+    def last(self, rows: int) -> Columns:
+        """The newest `rows` rows that are known."""
+        known = self.known
+        return self.data.take(slice(max(known - rows, 0), known))
+
+    def of(self, session: int) -> Columns:
+        """The rows of a session that are known."""
+        lo = int(np.searchsorted(self._session, session))
+        hi = min(int(np.searchsorted(self._session, session, side="right")), self.known)
+        return self.data.take(slice(lo, max(lo, hi)))
+
+    def present(self, played: Played) -> int:
+        """How many rows of a session's regular hours are known."""
+        keys = self.data.key_ns[: self.known]
+        lo, hi = np.searchsorted(keys, (played.regular.open_ns, played.regular.close_ns))
+        return int(hi - lo)
+
+    def figures(self, session: int) -> SessionFigures:
+        """Volume, high and low of a session's bars so far."""
+        last = self.known - 1
+        if last < 0 or self._session[last] != session or not isinstance(self.data, Bars):
+            return _NOTHING
+        if self._figures is None:
+            self._figures = kernels.walk_sessions(
+                self._session, self.data.high, self.data.low, self.data.volume
+            )
+        volume, high, low = self._figures
+        return SessionFigures(float(volume[last]), float(high[last]), float(low[last]))
+
+
+class InstrumentData:
+    """What is known of one instrument now.
+
+    Attributes
+    ----------
+    instrument
+        Which one.
+    historical
+        Finished sessions before the current one, oldest first: label → timeframe → bars. As many
+        as the replay's trailing sessions.
+    """
+
+    def __init__(self, instrument: Instrument, windows: Mapping[str, Window]) -> None:
+        self.instrument = instrument
+        self.historical: deque[tuple[str, Mapping[str, Bars]]] = deque()
+        self._windows = dict(windows)
+        self._played: Played | None = None
+
+    def enter(self, played: Played | None) -> None:
+        """Turn to a session of its calendar; the coordinator says which."""
+        self._played = played
+
+    @property
+    def base(self) -> str:
+        """The timeframe of its base bars, or ``trades``, ``quotes`` where it has no bars."""
+        return next(iter(self._windows))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is played of it: ``1m``, ``5m``, ``trades``, …; the base first."""
+        return tuple(self._windows)
+
+    def window(self, kind: str) -> Window:
+        """The window of ``1m``, ``5m``, ``trades``, …; `UsageError` if it is not played."""
+        if kind not in self._windows:
+            raise UsageError(
+                f"{kind} of {self.instrument} is not played",
+                hint=f"played are {', '.join(self._windows)}; ask for more with `derived`",
+            )
+        return self._windows[kind]
+
+    def history(self, count: int, kind: str = "") -> Columns:
+        """The newest `count` rows that are known, of any session; fewer if there are fewer."""
+        return self.window(kind or self.base).last(count)
+
+    def bars(self, kind: str = "") -> Bars:
+        """The current session's bars so far, of a timeframe (its base by default)."""
+        found = self._current(kind or self.base)
+        if not isinstance(found, Bars):
+            raise UsageError(f"{self.instrument} is played without bars")
+        return found
+
+    @property
+    def trades(self) -> Trades:
+        """The current session's trades so far."""
+        found = self._current("trades")
+        assert isinstance(found, Trades)
+        return found
+
+    @property
+    def quotes(self) -> Quotes:
+        """The current session's quotes so far."""
+        found = self._current("quotes")
+        assert isinstance(found, Quotes)
+        return found
+
+    @property
+    def bars_updated(self) -> bool:
+        """Whether the present slice brought a base bar."""
+        return self.window(self.base).is_updated
+
+    @property
+    def quotes_updated(self) -> bool:
+        """Whether the present slice brought a quote."""
+        return self.window("quotes").is_updated
+
+    @property
+    def figures(self) -> SessionFigures:
+        """Volume, high and low of the current session so far."""
+        if self._played is None:
+            return _NOTHING
+        return self.window(self.base).figures(self._played.ordinal)
+
+    def completeness(self, now_ns: int) -> float:
+        """Bars present ÷ bars expected of the current session up to now; 1 while none is due."""
+        if self._played is None or not Series(self.instrument, self.base).is_bars:
+            return 1.0
+        present = self.window(self.base).present(self._played)
+        width_ns = Series(self.instrument, self.base).timeframe.width_ns
+        return completeness(present, expected_until(self._played.regular, now_ns, width_ns))
+
+    def bar_quality(self, now_ns: int) -> float:
+        """Completeness now, as the requirement has it: 0 to 100."""
+        return 100.0 * self.completeness(now_ns)
+
+    def _current(self, kind: str) -> Columns:
+        window = self.window(kind)
+        return window.of(-1 if self._played is None else self._played.ordinal)
+
+
+class SessionData:
+    """Everything known about the current session of one calendar, per instrument.
+
+    Attributes
+    ----------
+    calendar
+        Name of the calendar.
+    instruments
+        By instrument name.
+    """
+
+    def __init__(
+        self, calendar: str, instruments: Mapping[str, InstrumentData], trailing: int
+    ) -> None:
+        self.calendar = calendar
+        self.instruments = dict(instruments)
+        self._trailing = trailing
+        self._played: Played | None = None
+
+    @property
+    def session(self) -> Session | None:
+        """The session that is open, or None between sessions."""
+        return self._played.session if self._played else None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a session is open."""
+        return self._played is not None
+
+    def completeness(self, now_ns: int) -> float:
+        """The mean of its instruments' completeness now."""
+        found = [data.completeness(now_ns) for data in self.instruments.values()]
+        return sum(found) / len(found) if found else 1.0
+
+    def open(self, played: Played) -> None:
+        """Begin a session."""
+        self._turn(played)
+
+    def close(self) -> None:
+        """End the session: it enters trailing history, and the oldest leaves."""
+        played = self._played
+        if played is not None and self._trailing:
+            for data in self.instruments.values():
+                data.historical.append((played.session.label, _snapshot(data)))
+                while len(data.historical) > self._trailing:
+                    data.historical.popleft()
+        self._turn(None)
+
+    def _turn(self, played: Played | None) -> None:
+        self._played = played
+        for data in self.instruments.values():
+            data.enter(played)
+
+    def __getitem__(self, name: str) -> InstrumentData:
+        if name not in self.instruments:
+            raise UsageError(
+                f"{name} is not played", hint=f"played are {', '.join(self.instruments)}"
+            )
+        return self.instruments[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.instruments)
+
+
+def _snapshot(data: InstrumentData) -> Mapping[str, Bars]:
+    found = {}
+    for kind in data.kinds:
+        if Series(data.instrument, kind).is_bars:
+            bars = data.bars(kind)
+            found[kind] = bars.take(np.arange(len(bars)))
+    return found

@@ -1,0 +1,283 @@
+"""A system: one replay, built from pins, started, played to its end, and stopped in order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Literal, Self
+
+from openbell.market.calendars import Calendar, calendar
+from openbell.market.errors import ReplayError, UsageError
+from openbell.market.instrument import Instrument, Pin
+from openbell.market.moments import START_OF_TIME_NS
+from openbell.market.progress import CancelToken, Progress, silent
+from openbell.market.timeframe import timeframe
+from openbell.ports import Store
+from openbell.replay import kernels
+from openbell.replay.agenda import plan_agenda
+from openbell.replay.chunk import Chunk, Rows, Step, Track, prepare
+from openbell.replay.clock import Clock, Hand
+from openbell.replay.coordinator import Coordinator
+from openbell.replay.feed import Counts, DerivedFeed, Feed, Reader
+from openbell.replay.prefetch import Prefetcher
+from openbell.replay.session_data import InstrumentData, SessionData, Window
+from openbell.replay.slices import Slice, SliceMaker
+from openbell.replay.tape import Tape, genesis
+
+State = Literal["stopped", "running"]
+
+_ROWS_PER_CHUNK = 40_000
+_KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to play.
+
+    Attributes
+    ----------
+    pins
+        Versions of series: base bars, trades, quotes; at most one of a kind per instrument.
+        Instruments are registered in the order in which they first occur.
+    start_ns, end_ns
+        The range, half-open; rows are played by their start or time.
+    extended
+        Whether sessions are played from pre-market to post-market.
+    derived
+        Timeframes built from base bars, for every instrument that has bars.
+    trailing
+        How many finished sessions are kept at hand before the current one.
+    history
+        How many rows of every track stay visible behind the present one.
+    sessions_per_chunk
+        How many sessions are prepared at once; 0 lets the size of the data decide. Changes
+        nothing but speed and memory.
+    calendars
+        Calendars to use instead of the venue's own, by instrument name.
+    """
+
+    pins: tuple[Pin, ...]
+    start_ns: int
+    end_ns: int
+    extended: bool = False
+    derived: tuple[str, ...] = ()
+    trailing: int = 0
+    history: int = 500
+    sessions_per_chunk: int = 0
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+
+
+class System:
+    """One replay run. Loop over it for slices, or over `steps` to act at sessions as well.
+
+    Built parts are attributes: `clock`, `session_data` (one per calendar), `coordinator`, `tape`.
+    A system plays once.
+
+    Raises
+    ------
+    UsageError, RunError
+        If the plan cannot be played: no bars, no session, a derived timeframe that does not fit.
+    """
+
+    def __init__(self, store: Store, plan: ReplayPlan, settings: Mapping[str, object]) -> None:
+        self.plan = plan
+        self.state: State = "stopped"
+        self.instruments = _instruments(plan.pins)
+        self.names = tuple(str(i) for i in self.instruments)
+        own = [_calendar_of(i, plan) for i in self.instruments]
+        self.calendars = tuple(dict.fromkeys(own))
+        self._calendar_of = [self.calendars.index(c) for c in own]
+        self.agenda = plan_agenda(
+            self.calendars, plan.start_ns, plan.end_ns, extended=plan.extended
+        )
+        self._streams = self._plan_streams(store)
+        self.tracks = tuple(stream.track for stream in self._streams)
+        self._hand = Hand(self.agenda.sessions[0].session.open_ns)
+        self.clock = Clock(self._hand)
+        self.tape = Tape(genesis(settings))
+        self._windows = [
+            Window(k, stream.empty(), plan.history, self._hand)
+            for k, stream in enumerate(self._streams)
+        ]
+        self.session_data = self._make_session_data()
+        self.coordinator = Coordinator(self._hand, self._windows, self.session_data, self.tape)
+        self._prefetch: Prefetcher[Chunk] | None = None
+        self._maker: SliceMaker | None = None
+        if plan.trailing:
+            self._lead_in(store)
+
+    # What it plays
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """What became of the rows read, by series."""
+        return {str(s.series): s.counts for s in self._streams if isinstance(s, Feed)}
+
+    def track(self, instrument: int, kind: str = "") -> int:
+        """Position of a track: base bars by default, else a timeframe, ``trades`` or ``quotes``."""
+        for position, stream in enumerate(self._streams):
+            if stream.track.instrument == instrument and (
+                stream.series.kind == kind or (not kind and stream.track.kind == kernels.BAR)
+            ):
+                return position
+        raise UsageError(
+            f"{kind or 'bars'} of {self.names[instrument]} is not played",
+            hint=f"played are {', '.join(str(s.series) for s in self._streams)}",
+        )
+
+    def window(self, track: int) -> Window:
+        """What is known of a track."""
+        return self._windows[track]
+
+    # Its life
+
+    def start(self) -> None:
+        """Begin: prefetch reads and prepares the first sessions. A system starts once."""
+        if self._prefetch is not None:
+            raise ReplayError("this system was started before", hint="build a new one")
+        self._prefetch = Prefetcher(self._chunks())
+        self.state = "running"
+
+    def stop(self) -> None:
+        """End prefetch and wait for it; does nothing if the system is stopped."""
+        self.state = "stopped"
+        if self._prefetch is not None:
+            self._prefetch.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def steps(
+        self, *, progress: Progress = silent, cancel: CancelToken | None = None
+    ) -> Iterator[Step]:
+        """The programme, step by step; see `Coordinator.steps`."""
+        if self._prefetch is None:
+            raise ReplayError("the system is not started", hint="use `with system:` or start()")
+        yield from self.coordinator.steps(
+            self._prefetch, sessions=len(self.agenda.sessions), progress=progress, cancel=cancel
+        )
+
+    def release(self, step: Step) -> Iterator[int]:
+        """Release the slices of a step, one by one."""
+        return self.coordinator.release(step)
+
+    def slice_maker(self) -> SliceMaker:
+        """What makes the slices of the present chunk."""
+        chunk = self.coordinator.chunk
+        if self._maker is None or self._maker.chunk is not chunk:
+            self._maker = SliceMaker(chunk, self.tracks, self.names, self.session_data)
+        return self._maker
+
+    def __iter__(self) -> Iterator[Slice]:
+        """Every slice in order; starts and stops the system."""
+        with self:
+            for step in self.steps():
+                if step.kind == kernels.BAR:
+                    maker = self.slice_maker()
+                    for i in self.release(step):
+                        yield Slice(maker, i)
+
+    # How it is built
+
+    def _plan_streams(self, store: Store) -> list[Feed | DerivedFeed]:
+        """One stream per track, in the order of rule 4: by kind, then instrument."""
+        plan = self.plan
+        span = (plan.start_ns, plan.end_ns)
+        frames = [timeframe(code) for code in dict.fromkeys(plan.derived)]
+        streams: list[Feed | DerivedFeed] = []
+        for pin in plan.pins:
+            number = self.instruments.index(pin.series.instrument)
+            position = self._calendar_of[number]
+            kind = _KINDS.get(pin.series.kind, kernels.BAR)
+            base = Feed(Track(kind, number, 0), pin.series, position, _reader(store, pin), span)
+            streams.append(base)
+            if kind == kernels.BAR:
+                anchor = self.instruments[number].place.anchor
+                streams += [
+                    DerivedFeed(
+                        Track(kernels.DERIVED, number, at),
+                        base,
+                        frame,
+                        anchor,
+                        self.calendars[position],
+                    )
+                    for at, frame in enumerate(frames, 1)
+                ]
+        streams.sort(key=lambda stream: stream.track)
+        repeated = [a.track for a, b in pairwise(streams) if a.track == b.track]
+        if repeated:
+            raise UsageError(
+                f"{self.names[repeated[0].instrument]} is given twice in one kind",
+                hint="play one series of bars, one of trades and one of quotes per instrument",
+            )
+        return streams
+
+    def _make_session_data(self) -> list[SessionData]:
+        found: list[dict[str, InstrumentData]] = [{} for _ in self.calendars]
+        for number, instrument in enumerate(self.instruments):
+            own = [k for k, t in enumerate(self.tracks) if t.instrument == number]
+            windows = {self._streams[k].series.kind: self._windows[k] for k in own}
+            data = InstrumentData(instrument, windows)
+            found[self._calendar_of[number]][self.names[number]] = data
+        return [
+            SessionData(c.name, data, self.plan.trailing)
+            for c, data in zip(self.calendars, found, strict=True)
+        ]
+
+    def _lead_in(self, store: Store) -> None:
+        """Play the sessions before the first one to fill trailing history."""
+        first = self.agenda.sessions[0].session.label
+        starts = [c.next(first, -self.plan.trailing).pre_ns for c in self.calendars]
+        end_ns = min(p.session.open_ns for p in self.agenda.sessions)
+        before = System(store, replace(self.plan, start_ns=min(starts), end_ns=end_ns), {})
+        for _ in before:
+            pass
+        for own, found in zip(self.session_data, before.session_data, strict=True):
+            for name, data in own.instruments.items():
+                data.historical.extend(found[name].historical)
+
+    def _sessions_per_chunk(self) -> int:
+        if self.plan.sessions_per_chunk:
+            return self.plan.sessions_per_chunk
+        first = self.agenda.sessions[0].session
+        length_ns = first.close_ns - first.open_ns
+        rows = 0
+        for stream in self._streams:
+            series = stream.series
+            width_ns = series.timeframe.width_ns if series.is_bars else 0
+            rows += length_ns // width_ns + 1 if width_ns else _ROWS_PER_CHUNK
+        return max(1, _ROWS_PER_CHUNK // rows)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """Read and prepare chunk after chunk; runs on the prefetch thread."""
+        after_ns = START_OF_TIME_NS
+        for until_ns in self.agenda.chunk_ends(self._sessions_per_chunk()):
+            taken: dict[int, Rows] = {
+                id(s): s.take(until_ns, self.agenda) for s in self._streams if isinstance(s, Feed)
+            }
+            rows = [
+                taken[id(s)] if isinstance(s, Feed) else s.build(taken[id(s.base)], until_ns)
+                for s in self._streams
+            ]
+            yield prepare(self.tracks, rows, self.agenda, after_ns, until_ns)
+            after_ns = until_ns
+        for stream in self._streams:
+            if isinstance(stream, Feed):
+                stream.finish(self.agenda)
+
+
+def _instruments(pins: Sequence[Pin]) -> tuple[Instrument, ...]:
+    if not pins:
+        raise UsageError("nothing to play", hint="name at least one series, e.g. XNYS:SPY/1m")
+    return tuple(dict.fromkeys(pin.series.instrument for pin in pins))
+
+
+def _calendar_of(instrument: Instrument, plan: ReplayPlan) -> Calendar:
+    return plan.calendars.get(str(instrument)) or calendar(instrument.place.calendar)
+
+
+def _reader(store: Store, pin: Pin) -> Reader:
+    return lambda start_ns, end_ns: store.read(pin, start_ns, end_ns)

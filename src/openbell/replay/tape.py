@@ -1,0 +1,123 @@
+"""The tape, an ordered log of what happened, and its seal, a chain of session digests.
+
+Everything that happens is a canonical record: data and session rolls are laid out in bulk
+(`chunk.py`), decisions one by one as they are made. The digest of a session is the SHA-256 over
+its records in order, begun with the digest of the session before; the first begins with the
+run's settings. The seal is the last digest. No wall-clock value and no metric is in it.
+"""
+
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+# A decision: what, order number, instrument, its moment; then four numbers (see `Entry`).
+_DECISION = struct.Struct("<4q4d")
+
+PLACED, FILLED, CANCELLED, REJECTED, TRIGGERED = 16, 17, 18, 19, 20
+DECISIONS = {
+    PLACED: "placed",
+    FILLED: "filled",
+    CANCELLED: "cancelled",
+    REJECTED: "rejected",
+    TRIGGERED: "triggered",
+}
+
+
+class Entry(NamedTuple):
+    """One decision on the tape.
+
+    Attributes
+    ----------
+    session
+        Position of its session's digest in the seal.
+    time_ns
+        The moment it became known.
+    what
+        A key of `DECISIONS`.
+    order
+        The order's number, from 1 in order of placing.
+    instrument
+        Ordinal of the instrument, as registered.
+    size, price, extra, more
+        Placed: signed size, limit, stop, trail. Filled: signed size, price, fee, cash after.
+        Otherwise zero, or the price level concerned. NaN where there is none.
+    """
+
+    session: int
+    time_ns: int
+    what: int
+    order: int
+    instrument: int
+    size: float
+    price: float
+    extra: float
+    more: float
+
+
+def genesis(settings: Mapping[str, Any]) -> bytes:
+    """The digest a chain begins with: of the settings as canonical JSON."""
+    return hashlib.sha256(orjson.dumps(dict(settings), option=orjson.OPT_SORT_KEYS)).digest()
+
+
+class Tape:
+    """Collects decisions and hashes everything in the order it happened.
+
+    Data is hashed lazily, up to the present slice, before each decision and at each roll, so the
+    digest does not depend on how sessions were cut into chunks.
+
+    Attributes
+    ----------
+    entries
+        The decisions so far.
+    digests
+        One hexadecimal digest for every session that was closed.
+    """
+
+    def __init__(self, begin: bytes) -> None:
+        self.entries: list[Entry] = []
+        self.digests: list[str] = []
+        self._hash = hashlib.sha256(begin)
+        self._records: memoryview = memoryview(b"")
+        self._ends: Sequence[int] = ()
+        self._hashed = 0
+
+    def load(self, records: memoryview, ends: Sequence[int]) -> None:
+        """Take over the next chunk: its records as bytes, and where each slice ends in them."""
+        self._records = records
+        self._ends = ends
+        self._hashed = 0
+
+    def catch_up(self, at_slice: int) -> None:
+        """Hash the data up to and including a slice."""
+        end = self._ends[at_slice]
+        if end > self._hashed:
+            self._hash.update(self._records[self._hashed : end])
+            self._hashed = end
+
+    def decide(self, at_slice: int, entry: Entry) -> None:
+        """Add a decision made at a slice."""
+        self.catch_up(at_slice)
+        _, time_ns, what, order, instrument, *numbers = entry
+        self._hash.update(_DECISION.pack(what, order, instrument, time_ns, *numbers))
+        self.entries.append(entry)
+
+    @property
+    def session(self) -> int:
+        """Position of the session being played: how many were closed."""
+        return len(self.digests)
+
+    def close_session(self, at_slice: int) -> str:
+        """End a digest with a session's closing slice, or where a run broke off."""
+        self.catch_up(at_slice)
+        digest = self._hash.digest()
+        self._hash = hashlib.sha256(digest)
+        self.digests.append(digest.hex())
+        return self.digests[-1]
+
+    @property
+    def seal(self) -> str:
+        """The last digest; the empty string before the first."""
+        return self.digests[-1] if self.digests else ""

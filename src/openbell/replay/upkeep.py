@@ -1,0 +1,61 @@
+"""Upkeep: keeps sessions whole. One pure step over session data at a given time.
+
+Who calls it is the scheduler's affair: the data-driven replay calls it inline when a session
+closes; other modes may call it from a thread, at their own check instants.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from openbell.market.instrument import Series
+from openbell.quality.completeness import completeness, expected_until
+from openbell.replay.agenda import Played
+from openbell.replay.session_data import SessionData
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How complete one instrument's session was, at a moment.
+
+    Attributes
+    ----------
+    session, calendar, instrument
+        Label of the session, name of its calendar, name of the instrument.
+    present, expected
+        Bars.
+    """
+
+    session: str
+    calendar: str
+    instrument: str
+    present: int
+    expected: int
+
+    @property
+    def completeness(self) -> float:
+        """Present ÷ expected, at most 1; 1 while nothing is expected."""
+        return completeness(self.present, self.expected)
+
+
+def measure(data: SessionData, played: Played, now_ns: int) -> list[Measured]:
+    """How complete each instrument with bars is now, in the order they were registered."""
+    found = []
+    for name, instrument in data.instruments.items():
+        series = Series(instrument.instrument, instrument.base)
+        if not series.is_bars:
+            continue
+        present = instrument.window(instrument.base).present(played)
+        expected = expected_until(played.regular, now_ns, series.timeframe.width_ns)
+        label = played.session.label
+        found.append(Measured(label, data.calendar, name, present, expected))
+    return found
+
+
+def total(measured: list[Measured]) -> Mapping[str, float]:
+    """Completeness by session label, over all instruments, in order."""
+    sums: dict[str, list[int]] = {}
+    for m in measured:
+        found = sums.setdefault(m.session, [0, 0])
+        found[0] += min(m.present, m.expected)
+        found[1] += m.expected
+    return {label: completeness(p, e) for label, (p, e) in sums.items()}
