@@ -63,15 +63,17 @@ def written(figure: float) -> str:
     return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"
 
 
+def line(row: Row) -> str:
+    cells = [row.what, written(row.figure), row.unit, row.target, f"`{row.command}`"]
+    return f"| {' | '.join(cells)} |\n"
+
+
 def page(rows: list[Row]) -> str:
     parts = [INTRODUCTION, f"Machine: {machine()}.\n"]
     for group, members in groupby(rows, key=lambda row: row.group):
         parts.append(f"\n## {group}\n\n| what | figure | unit | target | command |\n")
         parts.append("|---|--:|---|--:|---|\n")
-        parts += [
-            f"| {row.what} | {written(row.figure)} | {row.unit} | {row.target} | `{row.command}` |\n"
-            for row in members
-        ]
+        parts += [line(row) for row in members]
     return "".join(parts)
 
 
