@@ -23,7 +23,7 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --verbose
+	$(BIN)/lint-imports
 
 fmt: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .

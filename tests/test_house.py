@@ -1,17 +1,11 @@
-"""What holds for the house as a whole: its order, its documents, its data, its front door."""
+"""What holds for the house as a whole: its order, its front door, its documents, its shelves."""
 
 import ast
-import gzip
-import hashlib
 import importlib
 import inspect
 import json
 import re
-import subprocess
-import sys
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,30 +14,9 @@ import typer
 
 import openbell
 from openbell.market import errors
+from tests.house import PACKAGE, PROJECT, ROOT, package_name, read, run, table
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "openbell"
-SAMPLES = ROOT / "tests" / "samples"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ["requirements.lock", "requirements-dev.lock"]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 HEAVY = {"pandas", "polars", "numba", "matplotlib", "bokeh", "deltalake"}
-
-
-def read(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-def table(text: str) -> list[list[str]]:
-    """The cells of all Markdown table rows of a text, heads included."""
-    rows = (line.strip().strip("|").split("|") for line in text.splitlines() if line[:1] == "|")
-    return [
-        [cell.strip().strip("`") for cell in row] for row in rows if set(row[0].strip()) - set("-:")
-    ]
-
-
-def run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
 
 
 # The order of the folders
@@ -82,10 +55,15 @@ def test_the_architecture_page_lists_the_folders_in_the_contracts_order() -> Non
 # The front door
 
 
-def test_the_public_names_are_there_and_documented() -> None:
+def test_the_public_names_are_those_listed_and_documented() -> None:
+    visible = {
+        name
+        for name, thing in vars(openbell).items()
+        if not name.startswith("_") and not inspect.ismodule(thing)
+    }
+    assert visible - set(openbell.__all__) == set()
     for name in openbell.__all__:
-        thing = getattr(openbell, name)
-        assert name == "__version__" or inspect.getdoc(thing), name
+        assert name == "__version__" or inspect.getdoc(getattr(openbell, name)), name
 
 
 def fresh(code: str) -> tuple[float, set[str]]:
@@ -141,10 +119,6 @@ def test_every_module_the_glossary_names_exists() -> None:
     }
     assert named
     assert [path for path in sorted(named) if not (PACKAGE / path).exists()] == []
-
-
-def package_name(requirement: str) -> str:
-    return re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0].lower()
 
 
 def test_every_dependency_has_earned_its_place() -> None:
@@ -258,118 +232,3 @@ def test_every_adapter_passes_the_contract_of_its_port() -> None:
     found = list(adapters())
     assert {shelf for shelf, _ in found} == set(PORTS)
     assert [f"{shelf}/{name}.py" for shelf, name in found if not contract_suites(shelf, name)] == []
-
-
-# What the repository carries
-
-
-def carried() -> dict[str, list[str]]:
-    """The provenance table: by path below tests/samples, where each file comes from."""
-    return {
-        row[0]: row[1:] for row in table(read("docs/data.md")) if "/" in row[0] or "." in row[0]
-    }
-
-
-def sample_files() -> dict[str, Path]:
-    """The data files below tests/samples; licence texts left out."""
-    files = (path for path in sorted(SAMPLES.rglob("*")) if path.is_file())
-    return {
-        str(path.relative_to(SAMPLES)): path
-        for path in files
-        if path.suffix != ".pyc" and path.parent.name != "LICENSES"
-    }
-
-
-def checksums(path: Path) -> set[str]:
-    """Of the stored bytes and, where they are compressed, of the original ones."""
-    contents = [path.read_bytes()]
-    if path.suffix == ".gz":
-        contents.append(gzip.decompress(contents[0]))
-    return {hashlib.sha256(content).hexdigest() for content in contents}
-
-
-def test_every_sample_stands_in_the_provenance_table_and_nothing_else() -> None:
-    assert sorted(carried()) == sorted(sample_files())
-
-
-def test_every_sample_is_what_its_checksum_says() -> None:
-    rows = carried()
-    assert [
-        name for name, path in sample_files().items() if rows[name][4] not in checksums(path)
-    ] == []
-
-
-def test_samples_come_from_permissively_licensed_repositories() -> None:
-    allowed = {"Apache-2.0", "MIT", "BSD-3-Clause"}
-    assert {row[3] for row in carried().values()} <= allowed
-    folders = {name.split("/")[0] for name, row in carried().items() if row[0] != "this project"}
-    assert {path.stem for path in (SAMPLES / "LICENSES").iterdir()} == folders
-
-
-def test_samples_stay_small() -> None:
-    assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) <= 15_000_000
-
-
-@pytest.mark.parametrize("lock", LOCKS)
-def test_lock_files_name_no_host_and_pin_every_package_by_hash(lock: str) -> None:
-    text = read(lock)
-    assert "://" not in text
-    assert "index-url" not in text
-    pinned = re.findall(r"^[\w.-]+==\S+.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert len(pinned) == len(re.findall(r"^\S", text, re.MULTILINE))
-    assert all("--hash=sha256:" in entry for entry in pinned)
-
-
-def test_both_lock_files_pin_the_same_versions() -> None:
-    small, large = (set(re.findall(r"^\S+==[^\\\n]+", read(lock), re.MULTILINE)) for lock in LOCKS)
-    assert small
-    assert small - large == set()
-
-
-def test_every_dependency_is_locked() -> None:
-    project = PROJECT["project"]
-    locked = [set(re.findall(r"^([\w.-]+)==", read(lock), re.MULTILINE)) for lock in LOCKS]
-    assert {package_name(item) for item in project["dependencies"]} - locked[0] == set()
-    assert {package_name(item) for item in project["optional-dependencies"]["dev"]} - locked[
-        1
-    ] == set()
-
-
-def own_texts() -> Iterator[Path]:
-    """Every text file of the project, caches and carried data left out."""
-    kinds = {".py", ".md", ".toml", ".lock", ".sh", ".json", ".html", ".yml", ".txt"}
-    folders = [ROOT / name for name in ("src", "tests", "docs", "benchmarks", "examples", "tools")]
-    for path in [
-        *ROOT.iterdir(),
-        *(ROOT / ".ci").iterdir(),
-        *(p for f in folders for p in f.rglob("*")),
-    ]:
-        if path.is_file() and (path.suffix in kinds or path.name in {"Makefile", "run"}):
-            yield path
-
-
-def test_nothing_names_a_place_on_the_machine_it_was_written_on() -> None:
-    places = {f"{folder}/" for folder in (ROOT, ROOT.parent, Path.home()) if folder.name}
-    pattern = re.compile(r"(?<![\w.])(?:" + "|".join(map(re.escape, sorted(places))) + ")")
-    named = [
-        f"{path.relative_to(ROOT)}: {found[0]}"
-        for path in own_texts()
-        if (found := pattern.search(path.read_text(encoding="utf-8", errors="replace")))
-    ]
-    assert named == []
-
-
-# Examples
-
-
-def test_every_example_is_in_the_list() -> None:
-    rows = {row[0] for row in table(read("examples/README.md"))}
-    assert rows - {"script"} == {path.name for path in EXAMPLES}
-    assert EXAMPLES
-
-
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.name)
-def test_every_example_runs(script: Path, tmp_path: Path) -> None:
-    done = run("-W", "error", str(script), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "" or "Warning" not in done.stderr
