@@ -303,7 +303,11 @@ def expected_starts(session: Session, width_ns: int, *, extended: bool = False) 
     if extended:
         edges = [session.pre_ns, *edges, session.post_ns]
     starts = np.concatenate(
-        [_grid(session.open_ns, lo, hi, width_ns) for lo, hi in itertools.pairwise(edges)]
+        [
+            _grid(session.open_ns, start, end, width_ns)
+            for start, end in itertools.pairwise(edges)
+            if start < end
+        ]
     )
     ends = np.append(starts[1:], edges[-1])
     keep = np.ones(len(starts), bool)
