@@ -36,7 +36,7 @@ class FileTableCache:
         """The arrays saved under `key`; None if there are none, or the file is damaged."""
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except FileNotFoundError:
             return None
