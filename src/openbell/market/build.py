@@ -25,7 +25,7 @@ from openbell.market.calendars import Calendar, calendar
 from openbell.market.columns import Ints
 from openbell.market.errors import BadDataError, UsageError
 from openbell.market.instrument import Series
-from openbell.market.moments import DAY_NS, iso
+from openbell.market.moments import DAY_NS, START_OF_TIME_NS, iso
 from openbell.market.session_table import SessionTable
 from openbell.market.ticks import Trade, Trades
 from openbell.market.timeframe import Anchor, Timeframe, timeframe
@@ -230,7 +230,7 @@ class BarBuilder:
         self._bar: Bar | None = None
         self._bin = (-1, -1)
         self._inside = (0, 0)  # every moment of this stretch lies in `_bin`
-        self._next_ns = -(2**63)  # nothing before this moment may come any more
+        self._next_ns = START_OF_TIME_NS  # nothing before this moment may come any more
 
     def add(self, item: Bar | Trade) -> list[Bar]:
         """Take in what happened next; give back the bars that are finished by it.
@@ -250,16 +250,17 @@ class BarBuilder:
             raise BadDataError(
                 f"{self.series}: {iso(at_ns)} comes after {iso(self._next_ns)} was passed"
             )
-        finished = self.advance(at_ns)
-        self._next_ns = max(self._next_ns, at_ns if isinstance(item, Trade) else item.end_ns)
         start, end = self._find(at_ns)
+        known_ns = at_ns if isinstance(item, Trade) else item.end_ns
+        if isinstance(item, Bar) and start != -1 and known_ns > end:
+            raise _straddles(self.series, item, end)
+        finished = self.advance(at_ns)
+        self._next_ns = known_ns
         if start == -1:
             self.left_out += 1
             return finished
-        if isinstance(item, Bar) and item.end_ns > end:
-            raise _straddles(self.series, item, end)
         self._join(start, end, piece)
-        return finished + (self.advance(item.end_ns) if isinstance(item, Bar) else [])
+        return finished + self.advance(known_ns)
 
     def advance(self, now_ns: int) -> list[Bar]:
         """Say that it is `now_ns`: a bar that has ended by then is finished and given back."""
