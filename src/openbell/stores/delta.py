@@ -191,13 +191,15 @@ class SeriesTable:
 
     def _take_in(self, table: DeltaTable) -> None:
         known = {c.version.pin.version: c for c in self._commits}
-        for entry in reversed(table.history(table.version() - self._seen)):
+        entries = table.history(table.version() - self._seen)
+        for entry in reversed(entries):
             if manifest := entry.get(_MANIFEST):
                 commit = _commit_of(self.series, entry["version"], manifest)
                 known[commit.version.pin.version] = commit
             elif entry["operation"] not in _HARMLESS:
                 self._foreign = f"{entry['operation']} as Delta version {entry['version']}"
-        if list(known) != list(range(1, len(known) + 1)):
+        is_whole = len(entries) == table.version() - self._seen
+        if not is_whole or list(known) != list(range(1, len(known) + 1)):
             raise StoreError(f"{self.series} is damaged: its log lacks the manifest of a version")
         self._commits = tuple(known.values())
         self._seen = table.version()

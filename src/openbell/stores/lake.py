@@ -42,6 +42,8 @@ from openbell.stores.files import locked, replace_text
 
 FORMAT = 1
 
+# What the Delta library takes for escapes or part of an address in the path of a table.
+_UNFIT = re.compile(r"[%#?\[\]^|\\\x00-\x1f\x7f]")
 _SAFE = re.compile(r"[A-Za-z0-9.-]")
 
 
@@ -58,7 +60,8 @@ class Lake:
     Raises
     ------
     StoreError
-        If `root` is there and is no lake, or one of a newer format.
+        If `root` is there and is no lake, or one of a newer format; if its path
+        holds one of ``%#?[]^|`` or a backslash.
     """
 
     def __init__(self, root: Path, now_ns: Callable[[], int]) -> None:
@@ -179,6 +182,11 @@ class Lake:
 
     def _find(self) -> bool:
         """Whether the lake is there; raise if something else is."""
+        if found := _UNFIT.search(str(self.root.absolute())):
+            raise StoreError(
+                f"a lake cannot lie in {self.root}: its path holds `{found[0]}`",
+                hint="choose another folder",
+            )
         if self._marker.exists():
             found = _read_json(self._marker).get("format")
             if found != FORMAT:

@@ -81,8 +81,8 @@ class MemoryStore:
 
     def pin(self, name: str, pin: Pin) -> None:
         with self._lock:
-            version_of(self.versions(pin.series), pin)
             require_free(self._pins, name, pin)
+            self._data(pin)
             self._pins[name] = pin
 
     def pins(self) -> Mapping[str, Pin]:
