@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def per_row(  # noqa: PLR0913, PLR0917  # the columns picked from, and what to s
     key = np.where(row[picked] >= 0, row[picked], -2 - start_ns[picked] // DAY_NS)
     bounds = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), len(picked)]
     found = []
-    for lo, hi in zip(bounds, bounds[1:], strict=False):
+    for lo, hi in pairwise(bounds):
         worst = int(picked[lo + (int(np.argmax(badness[lo:hi])) if len(badness) else 0)])
         message, values = say(worst)
         count = hi - lo

@@ -177,7 +177,7 @@ def _returning(moves: Moves, jumped: Flags) -> Flags:
 
 
 def _wicks(placed: Placed, moves: Moves) -> Floats:
-    """How far a bar's high or low lies beyond its close and the prices around it, in usual moves."""
+    """How far high or low lie beyond the close and the prices around it, in usual moves."""
     bars, at = placed.bars, moves.at
     known = np.stack([bars.close[at], *_neighbours(placed, moves)])
     beyond = np.maximum(
@@ -282,7 +282,7 @@ def _nights(placed: Placed) -> Nights:
     at = np.flatnonzero(placed.usable & (bars.low > 0) & (placed.cell >= 0))
     session = placed.session[at]
     is_first = np.diff(session, prepend=-1) != 0
-    first, last = at[is_first], at[np.append(is_first[1:], len(at) > 0)]
+    first, last = at[is_first], at[np.diff(session, append=-1) != 0]
     before, after, later = bars.close[last[:-1]], bars.open[first[1:]], bars.close[last[1:]]
     nights = Nights(first[1:], before, after, later, np.diff(session[is_first]), 0.0)
     bars_a_session = len(at) / max(len(first), 1)
