@@ -6,14 +6,22 @@ comes from several files is put together with `join`.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openbell.market.bars import Bars
-from openbell.market.columns import CONFLICTING, CORRUPT, NON_POSITIVE, UNORDERED, Floats, Ints
+from openbell.market.columns import (
+    CONFLICTING,
+    CORRUPT,
+    NON_POSITIVE,
+    UNORDERED,
+    Columns,
+    Floats,
+    Ints,
+)
 from openbell.market.errors import BadDataError
 from openbell.market.merge import merge
 from openbell.market.moments import DAY_NS, MINUTE_NS, SECOND_NS
@@ -21,8 +29,9 @@ from openbell.market.ticks import Quotes, Trades
 from openbell.market.timeframe import CODES, Timeframe, timeframe
 
 Mask = NDArray[np.bool_]
-D = TypeVar("D", bound=Bars | Trades | Quotes)
+D = TypeVar("D", bound=Columns)
 
+_PRICES = frozenset({"open", "high", "low", "close", "price", "bid", "ask"})
 _CROSSED = 1.1  # a bid above the ask by more than a tenth is an error of the source, no market
 _MONTH_NS = 28 * DAY_NS
 
@@ -74,8 +83,8 @@ def clean(data: D, refused: Mapping[int, str] | None = None) -> Cleaned[D]:
         good[list(rejected)] = False
         data = data.take(good)
     unordered = _is_unordered(data.key_ns)
-    label = data.label | _labels(data) | np.where(unordered, UNORDERED, 0).astype(np.int32)
-    kept, repeated, conflicting = _last_of_each(_in_order(replace(data, label=label)))
+    label = data.columns()["label"] | _labels(data) | np.where(unordered, UNORDERED, 0)
+    kept, repeated, conflicting = _last_of_each(_in_order(_labelled(data, label)))
     return Cleaned(
         kept, repeated, conflicting, int(unordered.sum()), dict(sorted(rejected.items()))
     )
@@ -112,9 +121,9 @@ def check_spacing(what: str, start_ns: Ints, expected: Timeframe) -> None:
     """Raise `BadDataError` if bars named `what` cannot be of the timeframe they are taken for.
 
     More than one start in ten that follows sooner than the width says so, or, among ten bars
-    and more, no two starts closer than twice the width.
+    and more, no two starts closer than twice the width. The starts are in order.
     """
-    steps = np.diff(np.unique(start_ns))
+    steps = np.diff(start_ns)
     if not len(steps):
         return
     width_ns = expected.width_ns or _MONTH_NS
@@ -123,12 +132,17 @@ def check_spacing(what: str, start_ns: Ints, expected: Timeframe) -> None:
     too_close = int((steps < shortest_ns).sum()) * 10 > len(steps)
     too_far = len(steps) >= 9 and int(steps.min()) >= 2 * width_ns
     if too_close or too_far:
-        values, counts = np.unique(steps, return_counts=True)
-        usual = _named(int(values[counts.argmax()]))
+        usual = usual_spacing(start_ns)
         raise BadDataError(
             f"{what} is taken for {expected} bars, but its rows are {usual} apart",
             hint=f"name the series /{usual}" if usual in CODES else "leave the spacing unchecked",
         )
+
+
+def usual_spacing(start_ns: Ints) -> str:
+    """How far starts are apart most often, as a timeframe's code if it is one: ``1m``."""
+    values, counts = np.unique(np.diff(start_ns), return_counts=True)
+    return _named(int(values[counts.argmax()]))
 
 
 def _named(width_ns: int) -> str:
@@ -138,6 +152,10 @@ def _named(width_ns: int) -> str:
     if width_ns % MINUTE_NS == 0:
         return f"{width_ns // MINUTE_NS}m"
     return f"{width_ns / SECOND_NS:g}s"
+
+
+def _labelled(data: D, label: Ints) -> D:
+    return type(data)(data.series, **(data.columns() | {"label": label}))
 
 
 def _in_order(data: D) -> D:
@@ -181,9 +199,9 @@ def _outside_longest_run(keys: list[int]) -> Mask:
 
 def _last_of_each(data: D) -> tuple[D, int, int]:
     """Of sorted bars the last of each start, and how many dropped ones agreed and disagreed."""
-    if not isinstance(data, Bars):
+    if not isinstance(data, Bars) or len(data) < 2:
         return data, 0, 0
-    is_last = np.r_[data.start_ns[1:] != data.start_ns[:-1], len(data) > 0]
+    is_last = np.r_[data.start_ns[1:] != data.start_ns[:-1], True]
     if is_last.all():
         return data, 0, 0
     dropped = np.flatnonzero(~is_last)
@@ -194,23 +212,22 @@ def _last_of_each(data: D) -> tuple[D, int, int]:
             differs |= column[dropped] != column[winner]
     label = data.label.copy()
     label[winner[differs]] |= CONFLICTING
-    kept = replace(data, label=label).take(is_last)
+    kept = _labelled(data, label).take(is_last)
     return kept, int((~differs).sum()), int(differs.sum())
 
 
-def _labels(data: Bars | Trades | Quotes) -> Ints:
+def _labels(data: Columns) -> Ints:
+    """What can be told of a row by itself: corrupt, non-positive."""
+    corrupt: Mask = np.zeros(len(data), np.bool_)
     if isinstance(data, Bars):
-        prices = [data.open, data.high, data.low, data.close]
         corrupt = _outside(data.open, data) | _outside(data.close, data)
-    elif isinstance(data, Trades):
-        prices, corrupt = [data.price], np.zeros(len(data), np.bool_)
-    else:
-        prices, corrupt = [data.bid, data.ask], data.bid > data.ask * _CROSSED
+    elif isinstance(data, Quotes):
+        corrupt = data.bid > data.ask * _CROSSED
     non_positive = np.zeros(len(data), np.bool_)
-    for price in prices:
-        non_positive |= price <= 0
-    label = np.where(corrupt, CORRUPT, 0) | np.where(non_positive, NON_POSITIVE, 0)
-    return label.astype(np.int32)
+    for name in _PRICES.intersection(data.names()):
+        non_positive |= data.columns()[name] <= 0
+    label: Ints = CORRUPT * corrupt.astype(np.int64) + NON_POSITIVE * non_positive
+    return label
 
 
 def _outside(price: Floats, bars: Bars) -> Mask:
@@ -220,11 +237,14 @@ def _outside(price: Floats, bars: Bars) -> Mask:
 Fault = tuple[Mask, Callable[[int], str]]
 
 
-def _faults(data: Bars | Trades | Quotes) -> Iterator[Fault]:
+def _faults(data: Columns) -> Iterator[Fault]:
     """Masks of rows that break a rule, each with what to say of a row; the first one counts."""
     if isinstance(data, Bars):
-        return _bar_faults(data)
-    return _trade_faults(data) if isinstance(data, Trades) else _quote_faults(data)
+        yield from _bar_faults(data)
+    elif isinstance(data, Trades):
+        yield from _trade_faults(data)
+    elif isinstance(data, Quotes):
+        yield from _quote_faults(data)
 
 
 def _bar_faults(bars: Bars) -> Iterator[Fault]:
@@ -255,12 +275,12 @@ def _quote_faults(quotes: Quotes) -> Iterator[Fault]:
         yield ~np.isfinite(price) & ~is_absent, _says(price, side, "is no finite number")
 
 
-def _not_finite(data: Bars | Trades | Quotes, name: str) -> Fault:
+def _not_finite(data: Columns, name: str) -> Fault:
     column = getattr(data, name)
     return ~np.isfinite(column), _says(column, name, "is no finite number")
 
 
-def _negative(data: Bars | Trades | Quotes, name: str) -> Fault:
+def _negative(data: Columns, name: str) -> Fault:
     column = getattr(data, name)
     return column < 0, _says(column, name, "is negative")
 

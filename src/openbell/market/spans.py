@@ -23,7 +23,7 @@ class Spans(NamedTuple):
     Attributes
     ----------
     start_ns, end_ns : int64
-    label : int32
+    label : int64
         `OFF_SESSION` where the calendar has no session.
     unknown
         How many dates lie outside the years the calendar knows: midnight to midnight.
@@ -61,7 +61,7 @@ def dated_spans(days: Ints, width: Timeframe, place: Venue) -> Spans:
     lo, hi = np.minimum(lo, len(known.table) - 1), np.maximum(hi, 0)
     start_ns = np.where(is_off, _midnight(first, known), known.table.open_ns[lo])
     end_ns = np.where(is_off, _midnight(last + 1, known), known.table.close_ns[hi])
-    label = np.where(is_off & is_known, OFF_SESSION, 0).astype(np.int32)
+    label = np.where(is_off & is_known, OFF_SESSION, 0)
     return Spans(start_ns, end_ns, label, int((~is_known).sum()))
 
 
@@ -69,7 +69,7 @@ def day_spans(days: Ints, zone: str) -> Spans:
     """Midnight to midnight on the clocks of `zone`, whatever the sessions."""
     start_ns = to_utc(days * DAY_NS, zone).utc_ns
     end_ns = to_utc((days + 1) * DAY_NS, zone).utc_ns
-    return Spans(start_ns, end_ns, np.zeros(len(days), np.int32))
+    return Spans(start_ns, end_ns, np.zeros(len(days), np.int64))
 
 
 def clipped(start_ns: Ints, end_ns: Ints, place: Venue) -> Spans:
@@ -83,7 +83,7 @@ def clipped(start_ns: Ints, end_ns: Ints, place: Venue) -> Spans:
     overlaps = (table.open_ns[row] < end_ns) & (start_ns < table.close_ns[row])
     start_ns = np.where(overlaps, np.maximum(start_ns, table.open_ns[row]), start_ns)
     end_ns = np.where(overlaps, np.minimum(end_ns, table.close_ns[row]), end_ns)
-    return Spans(start_ns, end_ns, np.zeros(len(start_ns), np.int32))
+    return Spans(start_ns, end_ns, np.zeros(len(start_ns), np.int64))
 
 
 def _bounds(days: Ints, width: Timeframe, place: Venue) -> tuple[Ints, Ints]:

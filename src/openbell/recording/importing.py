@@ -25,7 +25,7 @@ class SeriesReport:
     series
         Which one.
     version
-        The version that holds the rows now; None for a dry run.
+        The version that holds the rows now; None for a dry run, or if there are no rows at all.
     is_new
         Whether the import made that version: False when the store held all rows already.
     read, kept, rejected
@@ -232,8 +232,8 @@ def _write(tally: _Tally, store: Store, *, dry_run: bool) -> SeriesReport:
     data = joined.data
     series = data.series
     before = store.versions(series)
-    version = None
-    if not dry_run:
+    version = before[-1] if before and not dry_run else None
+    if len(data) and not dry_run:
         details = {"files": ", ".join(tally.files[:50]), "notes": "; ".join(tally.notes)}
         version = store.write(data, Manifest("import", details))
     labels = {name: int(((data.label & bit) != 0).sum()) for bit, name in LABEL_NAMES.items()}

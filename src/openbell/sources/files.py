@@ -122,6 +122,15 @@ def members(file: Listed, *, max_bytes: int = MAX_BYTES) -> Iterator[Member]:
         raise BadDataError(f"{file.name} cannot be read: {error.strerror or error}") from error
 
 
+def member_names(file: Listed) -> list[str]:
+    """The names `members` would give, without unpacking anything."""
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            return [f"{file.name}!{i.filename}" for i in _checked(file.name, archive, MAX_BYTES)]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise BadDataError(f"{file.name} is cut short or damaged: {error}") from error
+
+
 def _read_bounded(file: Listed, max_bytes: int) -> bytes:
     with file.path.open("rb") as stream:
         return _bounded(file.name, stream, max_bytes)

@@ -64,6 +64,8 @@ class Reading:
         One of `stamps.DATE_ORDERS`, or empty to tell from the data.
     checks_spacing
         Whether bars too close or too far apart for their timeframe are an error.
+    price_unit
+        What one in a price cell is worth: prices are divided by it.
     """
 
     series: Series
@@ -71,6 +73,7 @@ class Reading:
     is_close_stamped: bool = False
     date_order: str = ""
     checks_spacing: bool = True
+    price_unit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +85,8 @@ class Table:
     name
         Of the file, for reports.
     frame
-        Columns ``stamp`` and those of the kind: numbers as floats, or null; stamps as they came.
+        Columns ``stamp`` and those of the kind, as they came. An ``end`` beside a typed
+        ``stamp`` says what each bar covers; without one it follows from the timeframe.
     rows : int64, shape (n,)
         Where each row stands in the file, counted as its editor counts lines or rows, from 1.
     refused
@@ -235,11 +239,15 @@ class _Raw:
             self.refused.setdefault(row, f"{words} {fault}")
         return floats.fill_null(float("nan")).to_numpy()
 
+    def prices(self, name: str) -> Floats:
+        """A column of prices, as `numbers`."""
+        return self.numbers(name) / self.reading.price_unit
+
 
 def _is_void(column: pl.Series) -> bool:
     if column.dtype.is_float():
         column = column.fill_nan(None)
-    return column.null_count() == len(column)
+    return len(column) > 0 and column.null_count() == len(column)
 
 
 def _stamps(table: Table, reading: Reading) -> Stamps:
@@ -253,13 +261,10 @@ def _stamps(table: Table, reading: Reading) -> Stamps:
 
 def _bars(raw: _Raw) -> Bars:
     start_ns, end_ns, label = _placed(raw)
-    prices = {name: raw.numbers(name) for name in ("open", "high", "low", "close")}
+    prices = {name: raw.prices(name) for name in ("open", "high", "low", "close")}
     volume = raw.numbers("volume", optional=True)
-    frame = raw.table.frame
-    if "end" in frame.columns:
-        end_ns = _moments(replace(raw, stamps=read_stamps(frame["end"], name=raw.table.name)))
-    if "label" in frame.columns:
-        label = label | frame["label"].cast(pl.Int32).to_numpy()
+    if "label" in raw.table.frame.columns:
+        label = label | raw.table.frame["label"].cast(pl.Int64).to_numpy()
     return Bars(raw.reading.series, start_ns, end_ns, **prices, volume=volume, label=label)
 
 
@@ -267,6 +272,10 @@ def _placed(raw: _Raw) -> tuple[Ints, Ints, Ints]:
     """Starts, ends and labels of bars."""
     width = raw.reading.series.timeframe
     place = raw.reading.series.instrument.place
+    no_label = np.zeros(len(raw.table.frame), np.int64)
+    if "end" in raw.table.frame.columns:
+        ends = read_stamps(raw.table.frame["end"], name=raw.table.name)
+        return _moments(raw), _moments(replace(raw, stamps=ends)), no_label
     if not width.is_intraday:
         spans = dated_spans(_days(raw), width, place)
         if spans.unknown:
@@ -278,7 +287,7 @@ def _placed(raw: _Raw) -> tuple[Ints, Ints, Ints]:
     if raw.reading.is_close_stamped:
         raw.notes.append("stamps moved from close to start")
         start_ns = start_ns - width.width_ns
-    return start_ns, start_ns + width.width_ns, np.zeros(len(start_ns), np.int32)
+    return start_ns, start_ns + width.width_ns, no_label
 
 
 def _days(raw: _Raw) -> Ints:
@@ -338,7 +347,7 @@ def _moments(raw: _Raw) -> Ints:
 
 def _trades(raw: _Raw) -> Trades:
     time_ns = _moments(raw)
-    price, size = raw.numbers("price"), raw.numbers("size")
+    price, size = raw.prices("price"), raw.numbers("size")
     return Trades(raw.reading.series, time_ns, price, size, _side(raw), _no_label(raw))
 
 
@@ -362,7 +371,7 @@ def _quotes(raw: _Raw) -> Quotes:
         size = raw.numbers(f"{side}_size", optional=True)
         for row in (column.is_null().to_numpy() & ~absent).nonzero()[0].tolist():
             raw.refused.setdefault(row, f"{side} `{raw.table.frame[side][row]}` is no number")
-        sides[side] = column.fill_null(float("nan")).to_numpy()
+        sides[side] = column.fill_null(float("nan")).to_numpy() / raw.reading.price_unit
         sides[f"{side}_size"] = np.where(absent, 0.0, size)
     return Quotes(
         raw.reading.series, time_ns, sides["bid"], sides["ask"],
