@@ -158,8 +158,11 @@ class RunConfig:
         given = _from_requirement(values)
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(given) - known)
-        _require(not unknown, f"unknown settings: {', '.join(unknown)}",
-                 f"known are {', '.join(sorted(known))}")
+        _require(
+            not unknown,
+            f"unknown settings: {', '.join(unknown)}",
+            f"known are {', '.join(sorted(known))}",
+        )
         missing = sorted({"strategy", "on"} - set(given))
         _require(not missing, f"missing settings: {', '.join(missing)}", "give them")
         costs = given.pop("costs", {})

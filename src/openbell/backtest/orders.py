@@ -88,7 +88,7 @@ class Fill(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How an order ended, for orders that were not filled: ``rejected`` or ``cancelled``, and why."""
+    """How an order ended that was not filled: ``rejected`` or ``cancelled``, and why."""
 
     order: int
     time_ns: int

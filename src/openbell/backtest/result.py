@@ -41,7 +41,7 @@ class EquityCurve:
 
 
 class SessionLine(NamedTuple):
-    """One session of a run: its label, digest on the tape, and completeness of its data (0 to 1)."""
+    """One session of a run: label, digest on the tape, completeness of its data (0 to 1)."""
 
     label: str
     digest: str
@@ -101,7 +101,7 @@ class RunResult:
         What yearly figures are scaled by.
     multipliers
         Money per point and unit, by instrument.
-    exposure_bars
+    exposure
         Share of slices with an open position, 0 to 1.
     """
 

@@ -118,6 +118,34 @@ class Terms:
     multiplier: float = 1.0
 
 
+# Price step and money per point of well-known futures, by root (CME Group contract pages, 2026).
+_FUTURE_TERMS = {
+    "ES": (0.25, 50.0), "MES": (0.25, 5.0), "NQ": (0.25, 20.0), "MNQ": (0.25, 2.0),
+    "RTY": (0.1, 50.0), "M2K": (0.1, 5.0), "YM": (1.0, 5.0), "MYM": (1.0, 0.5),
+    "CL": (0.01, 1000.0), "MCL": (0.01, 100.0), "NG": (0.001, 10000.0),
+    "GC": (0.1, 100.0), "MGC": (0.1, 10.0), "SI": (0.005, 5000.0),
+    "ZC": (0.25, 50.0), "ZS": (0.25, 50.0), "ZW": (0.25, 50.0),
+}  # fmt: skip
+_COIN_STEP = 1e-8
+
+
+def terms_of(instrument: Instrument) -> Terms:
+    """What one unit of an instrument is, as far as its venue and symbol tell.
+
+    Shares: whole units, cents. Futures known by root: whole contracts, their own steps. Coins
+    and currencies: steps of 1e-8. Whoever knows better says so in the run's settings.
+    """
+    if instrument.venue in _FUTURES:
+        root = instrument.symbol.split("-")[0]
+        step, multiplier = _FUTURE_TERMS.get(root, (0.0, 1.0))
+        return Terms(step, 1.0, multiplier)
+    if instrument.venue in _STOCKS:
+        return Terms(0.01, 1.0, 1.0)
+    if instrument.venue in _FOREX:
+        return Terms(0.00001, 1.0, 1.0)
+    return Terms(0.0, _COIN_STEP, 1.0)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Series:
     """What is stored of one instrument in one kind, written ``XNYS:SPY/1m``.

@@ -98,12 +98,15 @@ def plan_agenda(
     start_ns: int,
     end_ns: int,
     *,
+    labels: tuple[str, str] = ("", ""),
     extended: bool = False,
 ) -> Agenda:
     """The sessions of `calendars` that overlap ``[start_ns, end_ns)``.
 
     Parameters
     ----------
+    labels
+        First label, and the one before which the last lies; empty for no bound.
     extended
         Whether each session is played from its pre-market to its post-market.
 
@@ -117,6 +120,8 @@ def plan_agenda(
         table = calendar.between(start_ns, end_ns, extended=extended)
         for row in range(len(table)):
             regular = table.session(row)
+            if regular.label < labels[0] or (labels[1] and regular.label >= labels[1]):
+                continue
             found.append((_hours(regular, extended=extended), position, regular))
     if not found:
         raise RunError(f"there is no session between {iso(start_ns)} and {iso(end_ns)}")

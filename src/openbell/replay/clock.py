@@ -1,6 +1,16 @@
 """The one time of a running system, and the one handle that moves it."""
 
 from collections.abc import Sequence
+from typing import Protocol
+
+
+class Cursor(Protocol):
+    """Where the clock stands, to read: the slice of the present chunk that is now."""
+
+    @property
+    def slice(self) -> int:
+        """Position of the slice; everything up to it is known."""
+        ...
 
 
 class Hand:
@@ -31,6 +41,11 @@ class Clock:
 
     def __init__(self, hand: Hand) -> None:
         self._hand = hand
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the clock stands, for hot reads of columns."""
+        return self._hand
 
     def now(self) -> int:
         """Nanoseconds since 1970-01-01 UTC: in a callback, exactly the slice's moment."""

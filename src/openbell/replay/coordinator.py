@@ -120,4 +120,4 @@ class Coordinator:
         self.measured += measure(data, played, self._hand.times_ns[step.begin])
         data.close()
         self._open.remove(played.ordinal)
-        self._tape.close_session(step.begin)
+        self._tape.close_session(step.begin, played.session.label)

@@ -8,7 +8,7 @@ import numpy as np
 from openbell.market.bars import Bars
 from openbell.market.build import bins
 from openbell.market.calendars import Calendar
-from openbell.market.columns import CORRUPT, Columns
+from openbell.market.columns import CORRUPT, Columns, require_ordered
 from openbell.market.errors import ReplayError
 from openbell.market.instrument import Series
 from openbell.market.kernels import widen_columns

@@ -26,7 +26,21 @@ class SliceMaker:
         self.sessions = sessions
         self.position = {name: i for i, name in enumerate(names)}
         self.base = {t.instrument: k for k, t in enumerate(tracks) if t.kind == kernels.BAR}
-        self.starts: list[int] = chunk.starts.tolist()
+
+    def bar(self, name: str, index: int) -> Bar | None:
+        """The base bar of an instrument that became known at a slice; None if there is none."""
+        if name not in self.position:
+            raise UsageError(f"{name} is not played", hint=f"played are {', '.join(self.names)}")
+        track = self.base.get(self.position[name])
+        if track is None:
+            return None
+        counts = self.chunk.counts[track]
+        row = int(counts[index]) - 1
+        if row < 0 or (index and counts[index - 1] == row + 1):
+            return None
+        bars = self.chunk.rows[track].data
+        assert isinstance(bars, Bars)
+        return bars.bar(row)
 
 
 class Slice:
@@ -64,19 +78,7 @@ class Slice:
 
     def get(self, name: str) -> Bar | None:
         """The bar of an instrument, or None if none became known now."""
-        maker = self._maker
-        if name not in maker.position:
-            raise UsageError(f"{name} is not played", hint=f"played are {', '.join(maker.names)}")
-        track = maker.base.get(maker.position[name])
-        if track is None:
-            return None
-        counts = maker.chunk.counts[track]
-        row = int(counts[self._index]) - 1
-        if row < 0 or (self._index and counts[self._index - 1] == row + 1):
-            return None
-        bars = maker.chunk.rows[track].data
-        assert isinstance(bars, Bars)
-        return bars.bar(row)
+        return self._maker.bar(name, self._index)
 
     def __getitem__(self, name: str) -> Bar:
         bar = self.get(name)

@@ -40,6 +40,8 @@ class ReplayPlan:
         Instruments are registered in the order in which they first occur.
     start_ns, end_ns
         The range, half-open; rows are played by their start or time.
+    labels
+        First session label, and the one before which the last lies; empty for no bound.
     extended
         Whether sessions are played from pre-market to post-market.
     derived
@@ -58,6 +60,7 @@ class ReplayPlan:
     pins: tuple[Pin, ...]
     start_ns: int
     end_ns: int
+    labels: tuple[str, str] = ("", "")
     extended: bool = False
     derived: tuple[str, ...] = ()
     trailing: int = 0
@@ -87,7 +90,11 @@ class System:
         self.calendars = tuple(dict.fromkeys(own))
         self._calendar_of = [self.calendars.index(c) for c in own]
         self.agenda = plan_agenda(
-            self.calendars, plan.start_ns, plan.end_ns, extended=plan.extended
+            self.calendars,
+            plan.start_ns,
+            plan.end_ns,
+            labels=plan.labels,
+            extended=plan.extended,
         )
         self._streams = self._plan_streams(store)
         self.tracks = tuple(stream.track for stream in self._streams)
@@ -232,7 +239,9 @@ class System:
         first = self.agenda.sessions[0].session.label
         starts = [c.next(first, -self.plan.trailing).pre_ns for c in self.calendars]
         end_ns = min(p.session.open_ns for p in self.agenda.sessions)
-        before = System(store, replace(self.plan, start_ns=min(starts), end_ns=end_ns), {})
+        before = System(
+            store, replace(self.plan, start_ns=min(starts), end_ns=end_ns, labels=("", "")), {}
+        )
         for _ in before:
             pass
         for own, found in zip(self.session_data, before.session_data, strict=True):

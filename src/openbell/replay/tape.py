@@ -72,12 +72,13 @@ class Tape:
     ----------
     entries
         The decisions so far.
-    digests
-        One hexadecimal digest for every session that was closed.
+    labels, digests
+        For every session that was closed, its label and hexadecimal digest.
     """
 
     def __init__(self, begin: bytes) -> None:
         self.entries: list[Entry] = []
+        self.labels: list[str] = []
         self.digests: list[str] = []
         self._hash = hashlib.sha256(begin)
         self._records: memoryview = memoryview(b"")
@@ -109,11 +110,12 @@ class Tape:
         """Position of the session being played: how many were closed."""
         return len(self.digests)
 
-    def close_session(self, at_slice: int) -> str:
+    def close_session(self, at_slice: int, label: str) -> str:
         """End a digest with a session's closing slice, or where a run broke off."""
         self.catch_up(at_slice)
         digest = self._hash.digest()
         self._hash = hashlib.sha256(digest)
+        self.labels.append(label)
         self.digests.append(digest.hex())
         return self.digests[-1]
 

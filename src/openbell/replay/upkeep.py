@@ -51,11 +51,12 @@ def measure(data: SessionData, played: Played, now_ns: int) -> list[Measured]:
     return found
 
 
-def total(measured: list[Measured]) -> Mapping[str, float]:
-    """Completeness by session label, over all instruments, in order."""
+def total(measured: list[Measured]) -> tuple[float, Mapping[str, float]]:
+    """Completeness of a whole run, and by session label over all instruments, in order."""
     sums: dict[str, list[int]] = {}
     for m in measured:
         found = sums.setdefault(m.session, [0, 0])
         found[0] += min(m.present, m.expected)
         found[1] += m.expected
-    return {label: completeness(p, e) for label, (p, e) in sums.items()}
+    whole = completeness(sum(p for p, _ in sums.values()), sum(e for _, e in sums.values()))
+    return whole, {label: completeness(p, e) for label, (p, e) in sums.items()}

@@ -1,0 +1,323 @@
+"""The broker: takes orders, fills them by the run's fill mode, and keeps the ledger.
+
+Per slice, in this order (session-engine rule 4): working orders are tried in order of placing;
+the strategy's callbacks run and may place orders; those are numbered and put to work. All of it
+goes on the tape. Broker work happens only while orders are waiting.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from openbell.backtest.config import RunConfig
+from openbell.backtest.fill_rules import Working, at_price, inside_bar
+from openbell.backtest.money import fee_of, is_affordable, slipped, whole_lots
+from openbell.backtest.orders import NAN, Fill, Order, OrderKind, Outcome
+from openbell.market.errors import UsageError
+from openbell.market.instrument import Terms
+from openbell.replay.tape import CANCELLED, FILLED, PLACED, REJECTED, Entry, Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One price event of an instrument: a bar, a quote, or a trade.
+
+    Attributes
+    ----------
+    buy, sell
+        The price a buyer and a seller get; a side that is not offered is NaN.
+    time_ns
+        When a fill at it happens.
+    volume
+        Units traded with it; 0 where that means nothing.
+    bar
+        Open, high, low, close, where prices inside the bar count; None otherwise.
+    reach
+        High and low, for stops that trail.
+    """
+
+    buy: float
+    sell: float
+    time_ns: int
+    volume: float
+    bar: tuple[float, float, float, float] | None
+    reach: tuple[float, float]
+
+
+class Ledger:
+    """Cash and positions, changed by fills alone.
+
+    Attributes
+    ----------
+    cash
+        Money.
+    positions, averages
+        By ordinal of the instrument: signed units, and their average entry price.
+    """
+
+    def __init__(self, cash: float, multipliers: Sequence[float]) -> None:
+        self.cash = cash
+        self.positions = [0.0] * len(multipliers)
+        self.averages = [0.0] * len(multipliers)
+        self._multipliers = multipliers
+
+    def equity(self, prices: Sequence[float]) -> float:
+        """Cash plus positions at these prices, added in order of the instruments."""
+        total = self.cash
+        for position, price, multiplier in zip(
+            self.positions, prices, self._multipliers, strict=True
+        ):
+            if position:
+                total += position * price * multiplier
+        return total
+
+    def apply(self, ordinal: int, size: float, price: float, cash: float) -> None:
+        """Take over a fill: signed units, their price, the cash after it."""
+        before = self.positions[ordinal]
+        after = before + size
+        if before * size >= 0.0:
+            value = abs(before) * self.averages[ordinal] + abs(size) * price
+            self.averages[ordinal] = value / abs(after) if after else 0.0
+        elif before * after < 0.0:
+            self.averages[ordinal] = price
+        elif after == 0.0:
+            self.averages[ordinal] = 0.0
+        self.positions[ordinal] = after
+        self.cash = cash
+
+
+class Broker:
+    """Fills orders against offers.
+
+    Parameters
+    ----------
+    offers
+        Gives what is offered for an instrument in a slice, in order; empty if nothing is.
+    prices
+        Gives the last known price of every instrument at a slice.
+    session
+        Gives the label of the session of an instrument at a slice.
+
+    Attributes
+    ----------
+    working
+        Orders waiting to be filled, in order of placing.
+    placed
+        Orders of this slice that are not numbered yet: a sign to call `accept`.
+    steps
+        After each fill of the present chunk: (slice, ordinal, position, cash).
+    """
+
+    def __init__(  # noqa: PLR0913  # what a broker stands between
+        self,
+        config: RunConfig,
+        names: Sequence[str],
+        terms: Sequence[Terms],
+        tape: Tape,
+        *,
+        offers: Callable[[int, int], Sequence[Offer]],
+        prices: Callable[[int], Sequence[float]],
+        session: Callable[[int, int], str],
+    ) -> None:
+        self.ledger = Ledger(config.cash, [t.multiplier for t in terms])
+        self.terms = terms
+        self.orders: list[Order] = []
+        self.fills: list[Fill] = []
+        self.outcomes: list[Outcome] = []
+        self.working: list[Working] = []
+        self.placed: list[Order | int] = []
+        self.steps: list[tuple[int, int, float, float]] = []
+        self._config = config
+        self._names = names
+        self._ordinals = {name: i for i, name in enumerate(names)}
+        self._tape = tape
+        self._offers, self._prices, self._session = offers, prices, session
+        self._numbered = 0
+        self._inside = config.fill == "intrabar"
+
+    # What a strategy asks for
+
+    def place(  # noqa: PLR0913  # an order has this many parts
+        self,
+        time_ns: int,
+        instrument: str,
+        size: float,
+        *,
+        limit: float = NAN,
+        stop: float = NAN,
+        trail: float = NAN,
+        tag: str = "",
+    ) -> int:
+        """Take an order; it is put to work after the callbacks of this slice. Gives its number."""
+        self._numbered += 1
+        kind = _kind(limit, stop, trail)
+        self.placed.append(
+            Order(self._numbered, time_ns, instrument, size, kind, limit, stop, trail, tag)
+        )
+        return self._numbered
+
+    def cancel(self, number: int) -> None:
+        """Take back an order after the callbacks of this slice, if it is still at work then."""
+        if not 0 < number <= self._numbered:
+            raise UsageError(f"there is no order {number}", hint="cancel by the number of placing")
+        self.placed.append(number)
+
+    def waiting(self, ordinal: int) -> float:
+        """Units that working and newly placed market orders of an instrument will add."""
+        name = self._names[ordinal]
+        new = (o for o in self.placed if isinstance(o, Order))
+        orders = [*(w.order for w in self.working), *new]
+        return sum(o.size for o in orders if o.instrument == name and o.kind == "market")
+
+    # What happens to it
+
+    def match(self, at: int, on_fill: Callable[[Fill], None]) -> None:
+        """Try the working orders against what is offered in a slice."""
+        waiting, self.working = self.working, []
+        for working in waiting:
+            if not self._try(working, at, on_fill):
+                self.working.append(working)
+
+    def accept(self, at: int, time_ns: int, on_fill: Callable[[Fill], None]) -> None:
+        """Number and put to work what was placed in a slice; carry out what was cancelled."""
+        placed, self.placed = self.placed, []
+        for item in placed:
+            if isinstance(item, Order):
+                self._accept(item, at)
+            else:
+                self._cancel(item, at, time_ns)
+        if self._config.fill == "same_close":
+            self.match(at, on_fill)
+            if self.placed:
+                self.accept(at, time_ns, on_fill)
+
+    def close_out(self, at: int, time_ns: int, on_fill: Callable[[Fill], None]) -> None:
+        """Close all positions at the last prices, at the end of a run."""
+        prices = self._prices(at)
+        for ordinal, position in enumerate(self.ledger.positions):
+            if position:
+                self.place(time_ns, self._names[ordinal], -position, tag="end of run")
+                order = self.placed.pop()
+                assert isinstance(order, Order)
+                self._tell(at, PLACED, order)
+                self.orders.append(order)
+                price = prices[ordinal]
+                end = Offer(price, price, time_ns, 0.0, None, (price, price))
+                self._fill(Working(order, ordinal), price, end, at, on_fill)
+
+    def _accept(self, order: Order, at: int) -> None:
+        self.orders.append(order)
+        self._tell(at, PLACED, order)
+        ordinal = self._ordinals[order.instrument]
+        if whole_lots(order.size, self.terms[ordinal].size_step) == 0.0:
+            self._refuse(order, at, "smaller than a lot")
+            return
+        self.working.append(Working(order, ordinal))
+
+    def _cancel(self, number: int, at: int, time_ns: int) -> None:
+        found = [w for w in self.working if w.order.number == number]
+        if found:
+            self.working.remove(found[0])
+            self._note(at, CANCELLED, found[0].order)
+            self.outcomes.append(Outcome(number, time_ns, "cancelled", "by the strategy"))
+
+    def _try(self, working: Working, at: int, on_fill: Callable[[Fill], None]) -> bool:
+        """Fill an order or refuse it; False if it goes on waiting."""
+        for offer in self._offers(working.ordinal, at):
+            if self._inside and offer.bar is not None:
+                price = inside_bar(working, offer.bar)
+            else:
+                price = at_price(working, offer.buy if working.sign > 0 else offer.sell)
+            if price == price:  # not NaN
+                self._fill(working, price, offer, at, on_fill)
+                return True
+            working.follow(*offer.reach)
+        return False
+
+    def _fill(
+        self,
+        working: Working,
+        price: float,
+        offer: Offer,
+        at: int,
+        on_fill: Callable[[Fill], None],
+    ) -> None:
+        order, ordinal, sign = working.order, working.ordinal, working.sign
+        costs, terms, ledger = self._config.costs, self.terms[ordinal], self.ledger
+        size = abs(whole_lots(order.size, terms.size_step))
+        paid = price
+        if working.is_taker:
+            steps_away = costs.slip_steps * terms.price_step
+            paid = slipped(
+                price, sign, size, offer.volume, steps_away, costs.slip_rate, costs.slip_volume
+            )
+        value = size * paid * terms.multiplier
+        fee = fee_of(value, size, costs.fee_per_unit, costs.fee_rate, costs.fee_minimum)
+        cash = ledger.cash - sign * value - fee
+        before = ledger.positions[ordinal]
+        if not self._can_pay(ordinal, before + sign * size, paid, cash, at):
+            self._refuse(order, at, "not enough money")
+            return
+        ledger.apply(ordinal, sign * size, paid, cash)
+        self.steps.append((at, ordinal, ledger.positions[ordinal], cash))
+        label = self._session(ordinal, at)
+        fill = Fill(
+            order.number, offer.time_ns, label, order.instrument, sign * size, paid, fee,
+            abs(paid - price), cash,
+        )  # fmt: skip
+        self.fills.append(fill)
+        self._tape.decide(
+            at,
+            Entry(
+                self._tape.session, offer.time_ns, FILLED, order.number, ordinal,
+                sign * size, paid, fee, cash,
+            ),
+        )  # fmt: skip
+        on_fill(fill)
+
+    def _can_pay(self, ordinal: int, after: float, price: float, cash: float, at: int) -> bool:
+        positions = self.ledger.positions
+        prices = self._prices(at)
+        gross, equity = 0.0, cash
+        for k, terms in enumerate(self.terms):
+            if k == ordinal:
+                worth = after * price * terms.multiplier
+            elif positions[k]:
+                worth = positions[k] * prices[k] * terms.multiplier
+            else:
+                continue
+            gross += abs(worth)
+            equity += worth
+        return is_affordable(gross, equity, self._config.leverage, positions[ordinal], after)
+
+    def _refuse(self, order: Order, at: int, reason: str) -> None:
+        self._note(at, REJECTED, order)
+        self.outcomes.append(Outcome(order.number, order.time_ns, "rejected", reason))
+
+    def _tell(self, at: int, what: int, order: Order) -> None:
+        """Put an order's levels on the tape."""
+        ordinal = self._ordinals[order.instrument]
+        numbers = (order.size, order.limit, order.stop, order.trail)
+        self._tape.decide(
+            at,
+            Entry(self._tape.session, order.time_ns, what, order.number, ordinal, *numbers),
+        )
+
+    def _note(self, at: int, what: int, order: Order) -> None:
+        ordinal = self._ordinals[order.instrument]
+        self._tape.decide(
+            at,
+            Entry(
+                self._tape.session, order.time_ns, what, order.number, ordinal, 0.0, 0.0, 0.0, 0.0
+            ),
+        )
+
+
+def _kind(limit: float, stop: float, trail: float) -> OrderKind:
+    has_limit, has_stop = limit == limit, stop == stop  # not NaN
+    if trail == trail:
+        return "trailing"
+    if has_limit and has_stop:
+        return "stop_limit"
+    if has_limit:
+        return "limit"
+    return "stop" if has_stop else "market"

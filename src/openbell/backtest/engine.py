@@ -1,0 +1,297 @@
+"""The engine: plays a strategy over a system, slice by slice.
+
+The life of a run, with the modules where each part lives:
+
+1. The plan becomes a system (`replay/system.py`); the strategy makes its indicators
+   (`context.py`, `indicators.py`).
+2. With each chunk, indicators and prices are computed in columns, up to which slice of them may
+   be read is the clock's affair (`market_view.py`).
+3. With each slice: working orders are tried (`broker.py`, `fill_rules.py`), callbacks run, new
+   orders are numbered. Nothing else happens per bar; it is one flat loop.
+4. After each chunk, equity becomes a column.
+5. At the end, or where it broke off, the parts become a `RunResult`.
+"""
+
+import linecache
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from openbell.backtest.broker import Broker
+from openbell.backtest.config import RunConfig
+from openbell.backtest.context import Context
+from openbell.backtest.market_view import MarketView
+from openbell.backtest.orders import Fill
+from openbell.backtest.result import EquityCurve, Status
+from openbell.backtest.strategy import Strategy, overrides
+from openbell.market.columns import Floats, Ints
+from openbell.market.errors import CancelledError
+from openbell.market.instrument import Terms
+from openbell.market.moments import iso
+from openbell.market.progress import CancelToken, Progress, silent
+from openbell.market.ticks import Quote
+from openbell.replay import kernels
+from openbell.replay.chunk import Step
+from openbell.replay.slices import Slice
+from openbell.replay.system import System
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """What came out of playing: status, why it broke off, equity and the share of time exposed."""
+
+    status: Status
+    error: str
+    equity: EquityCurve
+    benchmark: Floats
+    exposure: float
+
+
+class Engine:
+    """One run of one strategy over one system.
+
+    Attributes
+    ----------
+    broker, context
+        What the run did; see `result.RunResult` for what becomes of it.
+    bars
+        Base bars released in chunks that are over.
+    """
+
+    def __init__(
+        self, system: System, strategy: Strategy, config: RunConfig, terms: Sequence[Terms]
+    ) -> None:
+        self.system = system
+        self.strategy = strategy
+        self.config = config
+        self.view = MarketView(system, config.fill)
+        self.broker = Broker(
+            config,
+            system.names,
+            terms,
+            system.tape,
+            offers=self.view.offers,
+            prices=self.view.prices,
+            session=self.view.session_label,
+        )
+        self.context = Context(config, system, self.broker, self.view.prices_now)
+        self._loop = self._choose_loop()
+        self._mark = system.names.index(config.benchmark) if config.benchmark else 0
+        self._cash = config.cash
+        self._positions = [0.0] * len(system.names)
+        self._parts: list[tuple[Ints, Floats, Floats, Ints, Floats]] = []
+        self._rows = 0
+        self._exposed = 0
+        self.bars = 0
+
+    def play(
+        self,
+        bars_per_year: float,
+        *,
+        progress: Progress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Played:
+        """Play to the end, or until the strategy raises or somebody asks to stop.
+
+        A strategy's exception does not leave here: it ends the run as failed, named by bar and
+        line. Only errors of the data and of openbell itself are raised.
+        """
+        status: Status = "done"
+        error = ""
+        with self.system:
+            try:
+                self._play(bars_per_year, progress, cancel)
+            except (KeyboardInterrupt, CancelledError):
+                status, error = "interrupted", f"stopped at {iso(self.system.clock.now())}"
+            except Exception as raised:
+                error = self._blame(raised)
+                if not error:
+                    raise
+                status = "failed"
+            if status != "done":
+                self._break_off()
+        return Played(status, error, *self._curves())
+
+    def _play(self, bars_per_year: float, progress: Progress, cancel: CancelToken | None) -> None:
+        self.strategy.on_start(self.context)
+        self.context.begin(bars_per_year)
+        last: Step | None = None
+        for step in self.system.steps(progress=progress, cancel=cancel):
+            if self.view.chunk is not self.system.coordinator.chunk:
+                self._turn_chunk()
+            self._act(step)
+            last = step
+        if last is not None and self.config.close_at_end:
+            self.broker.close_out(last.begin, self.system.clock.now(), self._on_fill)
+        self.strategy.on_stop(self.context)
+        self._keep_equity(len(self.view.times_ns))
+
+    def _act(self, step: Step) -> None:
+        if step.kind == kernels.BAR:
+            self._loop(step)
+            return
+        assert step.played is not None
+        opens = step.kind == kernels.OPEN
+        callback = self.strategy.on_session_open if opens else self.strategy.on_session_close
+        callback(self.context, step.played.session)
+        if self.broker.placed:
+            self._accept(step.begin)
+
+    def _turn_chunk(self) -> None:
+        if self.view.chunk is not None:
+            self._keep_equity(len(self.view.times_ns))
+        self.view.load()
+        for indicator, track in self.context.columns:
+            indicator.load(self.view.bars_of(track), self.view.counts_of(track))
+
+    # The loops: the same rules for each, with no more work per slice than the strategy needs
+
+    def _choose_loop(self) -> Callable[[Step], None]:
+        has = [overrides(self.strategy, f"on_{what}") for what in ("slice", "trade", "quote")]
+        if any(has):
+            return self._loop_slices
+        return self._loop_single if len(self.system.tracks) == 1 else self._loop_bars
+
+    def _loop_single(self, step: Step) -> None:
+        """One instrument with nothing but base bars: every slice is one bar."""
+        broker, ctx, on_bar = self.broker, self.context, self.strategy.on_bar
+        for i, bar in zip(self.system.release(step), self.view.bars, strict=False):
+            if broker.working:
+                broker.match(i, self._on_fill)
+            on_bar(ctx, bar)
+            if broker.placed:
+                self._accept(i)
+
+    def _loop_bars(self, step: Step) -> None:
+        """Any number of bars in a slice."""
+        broker, ctx, on_bar = self.broker, self.context, self.strategy.on_bar
+        bars, numbers = self.view.bars, self.view.bars_per_slice
+        for i in self.system.release(step):
+            if broker.working:
+                broker.match(i, self._on_fill)
+            for bar in islice(bars, numbers[i]):
+                on_bar(ctx, bar)
+            if broker.placed:
+                self._accept(i)
+
+    def _loop_slices(self, step: Step) -> None:
+        """Bars, quotes, trades, and the slice as a whole."""
+        broker, ctx, strategy = self.broker, self.context, self.strategy
+        maker = self.system.slice_maker()
+        on_bar = strategy.on_bar if overrides(strategy, "on_bar") else None
+        ticks = overrides(strategy, "on_trade") or overrides(strategy, "on_quote")
+        bars, numbers = self.view.bars, self.view.bars_per_slice
+        for i in self.system.release(step):
+            if broker.working:
+                broker.match(i, self._on_fill)
+            if on_bar is not None:
+                for bar in islice(bars, numbers[i]):
+                    on_bar(ctx, bar)
+            if ticks:
+                self._hand_out_ticks(i)
+            strategy.on_slice(ctx, Slice(maker, i))
+            if broker.placed:
+                self._accept(i)
+
+    def _hand_out_ticks(self, at: int) -> None:
+        for tick in self.view.ticks_at(at):
+            if isinstance(tick, Quote):
+                self.strategy.on_quote(self.context, tick)
+            else:
+                self.strategy.on_trade(self.context, tick)
+
+    def _accept(self, at: int) -> None:
+        self.broker.accept(at, self.view.times_ns[at], self._on_fill)
+
+    def _on_fill(self, fill: Fill) -> None:
+        self.strategy.on_fill(self.context, fill)
+
+    # Where it ends
+
+    def _break_off(self) -> None:
+        """Keep what there is up to the slice at which the run stopped."""
+        if self.view.chunk is None:
+            return
+        at = self.system.clock.cursor.slice
+        label = next((d.session.label for d in self.system.session_data if d.session), "")
+        self.system.tape.close_session(at, label)
+        self._keep_equity(at + 1)
+
+    def _blame(self, raised: Exception) -> str:
+        """What the strategy raised, at which moment and line; empty if it was not the strategy."""
+        own = [
+            frame
+            for frame, _ in traceback.walk_tb(raised.__traceback__)
+            if frame.f_locals.get("self") is self.strategy
+        ]
+        if not own:
+            return ""
+        found = [
+            (frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(raised.__traceback__)
+            if frame in own
+        ]
+        path, line = found[-1]
+        source = linecache.getline(path, line).strip()
+        when = iso(self.system.clock.now())
+        return (
+            f"{type(raised).__name__}: {raised} — at {when}, {self._bar_in_hand()}"
+            f"{Path(path).name} line {line}: {source}"
+        )
+
+    def _bar_in_hand(self) -> str:
+        if self.view.chunk is None:
+            return ""
+        maker, at = self.system.slice_maker(), self.system.clock.cursor.slice
+        found = [bar for name in self.system.names if (bar := maker.bar(name, at))]
+        return f"bar {found[0]}, " if found else ""
+
+    # Equity in columns
+
+    def _keep_equity(self, slices: int) -> None:
+        """Equity after each slice of the present chunk, from the broker's steps."""
+        chunk, view = self.view.chunk, self.view
+        if chunk is None:
+            return
+        cash = np.full(slices, self._cash)
+        positions = [np.full(slices, p) for p in self._positions]
+        for at, ordinal, position, after in self.broker.steps:
+            cash[at:] = after
+            positions[ordinal][at:] = position
+        equity = cash.copy()
+        exposed = np.zeros(slices, bool)
+        for ordinal, held in enumerate(positions):
+            if held.any():
+                worth = held * view.closes[ordinal][:slices] * self.broker.terms[ordinal].multiplier
+                equity = np.where(held != 0.0, equity + worth, equity)
+                exposed |= held != 0.0
+        self._cash = self.broker.ledger.cash
+        self._positions = list(self.broker.ledger.positions)
+        self.broker.steps.clear()
+        closes = [s.begin for s in chunk.steps if s.kind == kernels.CLOSE and s.begin < slices]
+        self._parts.append(
+            (
+                np.array(view.times_ns[:slices], np.int64),
+                cash,
+                equity,
+                np.array(closes, np.int64) + self._rows,
+                view.closes[self._mark][:slices],
+            )
+        )
+        self._rows += slices
+        self.bars += sum(view.bars_per_slice[:slices])
+        self._exposed += int(exposed.sum())
+
+    def _curves(self) -> tuple[EquityCurve, Floats, float]:
+        times, cash, equity, closes, mark = (
+            np.concatenate(parts) if parts else np.empty(0)
+            for parts in (zip(*self._parts, strict=True) if self._parts else [()] * 5)
+        )
+        curve = EquityCurve(times.astype(np.int64), cash, equity, closes.astype(np.int64))
+        first = mark[np.isfinite(mark)][:1]
+        benchmark = self.config.cash * (mark / first) if len(first) else np.full(len(mark), np.nan)
+        return curve, benchmark, self._exposed / self._rows if self._rows else 0.0

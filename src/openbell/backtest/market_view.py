@@ -1,0 +1,222 @@
+"""The market as broker and engine see it: prices, offers and bars of the chunk being played.
+
+Columns are turned into lists once per chunk; hot reads never touch a numpy scalar.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openbell.backtest.broker import Offer
+from openbell.backtest.orders import FillMode
+from openbell.market.bars import Bar, Bars
+from openbell.market.columns import Columns, Floats
+from openbell.market.ticks import Quote, Quotes, Trade, Trades
+from openbell.replay import kernels
+from openbell.replay.chunk import Chunk
+from openbell.replay.system import System
+
+_BATCH = 4096  # bars turned into objects at a time: small enough for the cache
+_make_bar = partial(tuple.__new__, Bar)
+
+
+class MarketView:
+    """What the present chunk offers.
+
+    Attributes
+    ----------
+    chunk
+        The chunk being played; None before the first.
+    times_ns
+        The moment of each slice.
+    closes
+        By instrument: the last known price at each slice, NaN before the first.
+    bars
+        The base bars of this chunk in the order they become known, to be taken one by one.
+    bars_per_slice
+        How many of them become known at each slice.
+    """
+
+    def __init__(self, system: System, fill: FillMode) -> None:
+        self.chunk: Chunk | None = None
+        self.times_ns: list[int] = []
+        self.closes: list[Floats] = []
+        self.bars: Iterator[Bar] = iter(())
+        self.bars_per_slice: list[int] = []
+        self._system = system
+        self._cursor = system.clock.cursor
+        self._fill = fill
+        count = len(system.names)
+        self._base = [self._first_track(k, kernels.BAR) for k in range(count)]
+        self._quotes = [self._first_track(k, kernels.QUOTE) for k in range(count)]
+        self._trades = [self._first_track(k, kernels.TRADE) for k in range(count)]
+        self._last = [float("nan")] * count
+        self._close_lists: list[list[float]] = []
+        self._calendar = [
+            next(i for i, d in enumerate(system.session_data) if name in d.instruments)
+            for name in system.names
+        ]
+        tick = {"quotes": self._quote_offers, "trades": self._trade_offers}
+        self.offers = tick.get(fill, self._bar_offers)
+
+    def load(self) -> None:
+        """Go on to the coordinator's present chunk."""
+        self.chunk = self._system.coordinator.chunk
+        self.times_ns = self.chunk.times_ns
+        self.closes = [self._known_closes(k) for k in range(len(self._base))]
+        self._last = [float(column[-1]) for column in self.closes]
+        self._close_lists = [column.tolist() for column in self.closes]
+        self.bars = self._make_bars()
+        base = [track for track in self._base if track >= 0]
+        known = self.chunk.counts[base].sum(axis=0)
+        self.bars_per_slice = np.diff(known, prepend=0).tolist()
+
+    def bars_of(self, track: int) -> Bars:
+        """The bars of a track in this chunk."""
+        rows = self._rows(track)
+        assert isinstance(rows, Bars)
+        return rows
+
+    def counts_of(self, track: int) -> NDArray[np.int32]:
+        """How many rows of a track are known at each slice."""
+        assert self.chunk is not None
+        counts: NDArray[np.int32] = self.chunk.counts[track]
+        return counts
+
+    def prices(self, at: int) -> list[float]:
+        """The last known price of every instrument at a slice."""
+        return [column[at] for column in self._close_lists]
+
+    def prices_now(self) -> list[float]:
+        """The last known price of every instrument."""
+        return self.prices(self._cursor.slice)
+
+    def session_label(self, ordinal: int, at: int) -> str:  # noqa: ARG002  # the broker's form
+        """Label of the session an instrument is in."""
+        session = self._system.session_data[self._calendar[ordinal]].session
+        return session.label if session else ""
+
+    # Objects for callbacks, in order
+
+    def ticks_at(self, at: int) -> Iterator[Trade | Quote]:
+        """Quotes, then trades, that become known at a slice, by instrument."""
+        for tracks in (self._quotes, self._trades):
+            for ordinal, track in enumerate(tracks):
+                if track >= 0:
+                    for row in self._new_rows(track, at):
+                        yield self._tick(ordinal, track, row)
+
+    # Inside
+
+    def _first_track(self, instrument: int, kind: int) -> int:
+        found = [
+            i
+            for i, track in enumerate(self._system.tracks)
+            if track.instrument == instrument and track.kind == kind
+        ]
+        return found[0] if found else -1
+
+    def _rows(self, track: int) -> Columns:
+        assert self.chunk is not None
+        return self.chunk.rows[track].data
+
+    def _new_rows(self, track: int, at: int) -> range:
+        counts = self.counts_of(track)
+        return range(int(counts[at - 1]) if at else 0, int(counts[at]))
+
+    def _known_closes(self, ordinal: int) -> Floats:
+        """The last known price at each slice: close, else trade, else middle of the quote."""
+        track, column = self._price_column(ordinal)
+        known = np.concatenate(([self._last[ordinal]], column))
+        prices: Floats = known[self.counts_of(track)]
+        return prices
+
+    def _price_column(self, ordinal: int) -> tuple[int, Floats]:
+        if self._base[ordinal] >= 0:
+            return self._base[ordinal], self.bars_of(self._base[ordinal]).close
+        if self._trades[ordinal] >= 0:
+            trades = self._rows(self._trades[ordinal])
+            assert isinstance(trades, Trades)
+            return self._trades[ordinal], trades.price
+        quotes = self._rows(self._quotes[ordinal])
+        assert isinstance(quotes, Quotes)
+        return self._quotes[ordinal], (quotes.bid + quotes.ask) / 2.0
+
+    def _bar_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
+        track = self._base[ordinal]
+        return [self._bar_offer(track, row, at) for row in self._new_rows(track, at)]
+
+    def _bar_offer(self, track: int, row: int, at: int) -> Offer:
+        bar = self.bars_of(track).bar(row)
+        inside = (bar.open, bar.high, bar.low, bar.close) if self._fill == "intrabar" else None
+        price, time_ns = bar.open, bar.start_ns
+        if self._fill == "same_close":
+            price, time_ns = bar.close, self.times_ns[at]
+        return Offer(price, price, time_ns, bar.volume, inside, (bar.high, bar.low))
+
+    def _quote_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
+        track = self._quotes[ordinal]
+        found = [self._tick(ordinal, track, row) for row in self._new_rows(track, at)]
+        return [
+            Offer(q.ask, q.bid, q.time_ns, 0.0, None, (q.bid, q.ask))
+            for q in found
+            if isinstance(q, Quote)
+        ]
+
+    def _trade_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
+        track = self._trades[ordinal]
+        found = [self._tick(ordinal, track, row) for row in self._new_rows(track, at)]
+        return [
+            Offer(t.price, t.price, t.time_ns, t.size, None, (t.price, t.price))
+            for t in found
+            if isinstance(t, Trade)
+        ]
+
+    def _tick(self, ordinal: int, track: int, row: int) -> Trade | Quote:
+        data, name = self._rows(track), self._system.names[ordinal]
+        if isinstance(data, Trades):
+            t = int(data.time_ns[row])
+            return Trade(
+                name, t, float(data.price[row]), float(data.size[row]), int(data.side[row])
+            )
+        assert isinstance(data, Quotes)
+        numbers = (data.bid, data.ask, data.bid_size, data.ask_size)
+        return Quote(name, int(data.time_ns[row]), *(float(column[row]) for column in numbers))
+
+    def _make_bars(self) -> Iterator[Bar]:
+        """Base bars in merged order, made in batches."""
+        assert self.chunk is not None
+        base = [track for track in self._base if track >= 0]
+        if len(base) == 1 and len(self._system.tracks) == 1:
+            yield from _bars_in_batches(self._system.names[0], self.bars_of(base[0]))
+            return
+        is_base = np.isin(self.chunk.track, base)
+        track, row = self.chunk.track[is_base], self.chunk.row[is_base]
+        for begin in range(0, len(track), _BATCH):
+            yield from self._batch(track[begin : begin + _BATCH], row[begin : begin + _BATCH])
+
+    def _batch(self, track: Any, row: Any) -> Iterator[Bar]:
+        names = ("start_ns", "end_ns", "open", "high", "low", "close", "volume")
+        out = [np.empty(len(row), np.int64 if n.endswith("_ns") else np.float64) for n in names]
+        labels = [""] * len(row)
+        for each in np.unique(track).tolist():
+            mine = np.flatnonzero(track == each)
+            bars, name = (
+                self.bars_of(each),
+                self._system.names[self._system.tracks[each].instrument],
+            )
+            for column, field in zip(out, names, strict=True):
+                column[mine] = getattr(bars, field)[row[mine]]
+            for k in mine.tolist():
+                labels[k] = name
+        return map(_make_bar, zip(labels, *(c.tolist() for c in out), strict=True))
+
+
+def _bars_in_batches(name: str, bars: Bars) -> Iterator[Bar]:
+    columns = (bars.start_ns, bars.end_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    for begin in range(0, len(bars), _BATCH):
+        batch = [column[begin : begin + _BATCH].tolist() for column in columns]
+        yield from map(_make_bar, zip([name] * len(batch[0]), *batch, strict=True))

@@ -1,0 +1,287 @@
+"""From a configuration to a result: resolve, plan, play, measure."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from openbell.backtest.config import RunConfig
+from openbell.backtest.engine import Engine, Played
+from openbell.backtest.orders import FILL_MODES, OPTIMISTIC
+from openbell.backtest.result import RunResult, SessionLine
+from openbell.backtest.strategy import Strategy
+from openbell.market.errors import RunError
+from openbell.market.instrument import Pin, Terms, terms_of
+from openbell.market.moments import parse_date, parse_moment
+from openbell.market.progress import CancelToken, Progress, silent
+from openbell.ports import Store
+from openbell.replay.system import ReplayPlan, System
+from openbell.replay.upkeep import total
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code of a strategy, to tell whether it changed.
+
+    Attributes
+    ----------
+    files
+        SHA-256 by file name.
+    """
+
+    files: Mapping[str, str]
+
+    @property
+    def hash(self) -> str:
+        """One SHA-256 over all files."""
+        return hashlib.sha256(_canonical(dict(self.files))).hexdigest()
+
+
+def plan_run(config: RunConfig, store: Store, pins: Sequence[Pin]) -> ReplayPlan:
+    """What a run plays: the range of its configuration, or all that is stored.
+
+    Raises
+    ------
+    UsageError
+        If a date is no date.
+    NotRecordedError
+        If nothing is stored.
+    """
+    infos = [store.info(pin) for pin in pins]
+    filled = [info for info in infos if info.rows]
+    if not filled:
+        raise RunError(
+            f"nothing is stored in {', '.join(map(str, pins))}", hint="bring data in first"
+        )
+    start_ns = min(info.first_ns for info in filled)
+    end_ns = max(info.last_ns for info in filled) + 1
+    if config.start and not _is_label(config.start):
+        start_ns = parse_moment(config.start)
+    if config.end and not _is_label(config.end):
+        end_ns = parse_moment(config.end)
+    return ReplayPlan(
+        pins=tuple(pins),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        labels=(
+            config.start if _is_label(config.start) else "",
+            config.end if _is_label(config.end) else "",
+        ),
+        extended=config.hours == "extended",
+        derived=config.derived,
+        trailing=config.trailing,
+        history=config.history,
+    )
+
+
+def _is_label(text: str) -> bool:
+    """Whether a bound of the range is a session label, and not a moment; checks it if so."""
+    return len(text) == len("2011-03-14") and bool(parse_date(text))
+
+
+def resolve(config: RunConfig, store: Store) -> tuple[Pin, ...]:
+    """The versions a configuration stands on."""
+    as_of_ns = parse_moment(config.as_of) if config.as_of else None
+    return tuple(store.resolve(ref, as_of_ns=as_of_ns) for ref in config.on)
+
+
+def terms_for(config: RunConfig, pins: Sequence[Pin]) -> tuple[Terms, ...]:
+    """What one unit of each instrument is, with the configuration's own numbers put over it."""
+    found = []
+    for instrument in dict.fromkeys(pin.series.instrument for pin in pins):
+        known = terms_of(instrument)
+        found.append(
+            Terms(
+                known.price_step if config.price_step is None else config.price_step,
+                known.size_step if config.lot is None else config.lot,
+                known.multiplier if config.multiplier is None else config.multiplier,
+            )
+        )
+    return tuple(found)
+
+
+def settings_of(config: RunConfig, strategy: Strategy) -> dict[str, object]:
+    """What the seal begins with: all settings that decide, none that only name or find."""
+    found = config.to_dict()
+    for name in ("on", "as_of", "strategy", "min_quality", "benchmark", "history"):
+        found.pop(name)
+    return {**found, "strategy": type(strategy).__name__, "parameters": strategy.parameters}
+
+
+def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
+    strategy: Strategy,
+    config: RunConfig,
+    store: Store,
+    code: Code,
+    *,
+    version: str = "",
+    sessions_per_chunk: int = 0,
+    progress: Progress = silent,
+    cancel: CancelToken | None = None,
+) -> RunResult:
+    """Run a strategy. The same pins, code and settings give the same seal.
+
+    Parameters
+    ----------
+    strategy
+        A fresh one is made from its class and parameters.
+    sessions_per_chunk
+        How much is prepared at once; changes nothing but speed.
+
+    Returns
+    -------
+    RunResult
+        With status ``failed`` if the strategy raised, ``interrupted`` if it was stopped.
+
+    Raises
+    ------
+    RunError
+        If no bar was played, or the data is less complete than the run demands.
+    """
+    began = time.perf_counter()
+    fresh = type(strategy)(**strategy.parameters)
+    config = config.with_parameters(fresh.parameters)
+    pins = resolve(config, store)
+    plan = replace(plan_run(config, store, pins), sessions_per_chunk=sessions_per_chunk)
+    system = System(store, plan, settings_of(config, fresh))
+    basis = _Basis(pins, checksums_of(store, pins), code, sessions_per_year(system), version)
+    engine = Engine(system, fresh, config, terms_for(config, pins))
+    bars_per_year = basis.sessions_per_year * bars_per_session(system)
+    played = engine.play(bars_per_year, progress=progress, cancel=cancel)
+    if played.status == "done":
+        _require_data(engine)
+    result = _result(engine, played, basis)
+    return _judged(replace(result, elapsed_s=time.perf_counter() - began))
+
+
+def run_id(config: RunConfig, pins: Sequence[Pin], code: Code) -> str:
+    """The name of a run: the same configuration, versions and code have the same."""
+    what = {"config": config.to_dict(), "pins": [str(pin) for pin in pins], "code": code.hash}
+    return hashlib.sha256(_canonical(what)).hexdigest()[:8]
+
+
+def checksums_of(store: Store, pins: Sequence[Pin]) -> tuple[str, ...]:
+    """The checksums of the content of some versions."""
+    return tuple(
+        next(v.checksum for v in store.versions(pin.series) if v.pin == pin) for pin in pins
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What a run stands on besides its configuration."""
+
+    pins: tuple[Pin, ...]
+    checksums: tuple[str, ...]
+    code: Code
+    sessions_per_year: float
+    version: str
+
+
+def _canonical(values: object) -> bytes:
+    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+
+
+def _judged(result: RunResult) -> RunResult:
+    """The result, failed if its data is less complete than it demands."""
+    least = result.config.min_quality
+    if result.completeness < least and result.status == "done":
+        return replace(
+            result,
+            status="failed",
+            error=f"completeness is {result.completeness:.2%}, the run demands {least:.2%}",
+        )
+    return result
+
+
+def sessions_per_year(system: System) -> float:
+    """How many sessions a year has, by the calendar of the first instrument, around the run.
+
+    Counted over the whole year of the first session: 252 for US stocks, 365 around the clock.
+    """
+    book = system.calendars[0]
+    year = system.agenda.sessions[0].session.label[:4]
+    first, after = parse_moment(f"{year}-01-01"), parse_moment(f"{int(year) + 1}-01-01")
+    return float(len(book.between(first, after)))
+
+
+def bars_per_session(system: System) -> float:
+    """How many base bars of the first instrument a session has."""
+    series = system.plan.pins[0].series
+    if not series.is_bars or not series.timeframe.is_intraday:
+        return 1.0
+    first = system.agenda.sessions[0].session
+    return (first.close_ns - first.open_ns) / series.timeframe.width_ns
+
+
+def _require_data(engine: Engine) -> None:
+    if engine.bars or any(c.played for c in engine.system.counts.values()):
+        return
+    off = sum(c.off_hours for c in engine.system.counts.values())
+    hint = "nothing is stored in that range; look at `openbell data list`"
+    if off:
+        hint = f"{off:,} rows lie outside the hours played; look at --from, --to and --hours"
+    raise RunError(f"no bar of {', '.join(engine.system.names)} was played", hint=hint)
+
+
+def _result(engine: Engine, played: Played, basis: _Basis) -> RunResult:
+    system, broker = engine.system, engine.broker
+    whole, by_session = total(system.coordinator.measured)
+    counts = system.counts.values()
+    return RunResult(
+        id=run_id(engine.config, basis.pins, basis.code),
+        config=engine.config,
+        status=played.status,
+        error=played.error,
+        pins=tuple(map(str, basis.pins)),
+        checksums=basis.checksums,
+        start_ns=system.plan.start_ns,
+        end_ns=system.plan.end_ns,
+        sessions=[
+            SessionLine(label, digest, by_session.get(label, 1.0))
+            for label, digest in zip(system.tape.labels, system.tape.digests, strict=True)
+        ],
+        bars=engine.bars,
+        withheld={
+            "off_hours": sum(c.off_hours for c in counts),
+            "corrupt": sum(c.corrupt for c in counts),
+        },
+        completeness=whole,
+        equity=played.equity,
+        benchmark=played.benchmark,
+        orders=broker.orders,
+        fills=broker.fills,
+        outcomes=broker.outcomes,
+        entries=system.tape.entries,
+        log=engine.context.log_lines,
+        code_hash=basis.code.hash,
+        code_files=dict(basis.code.files),
+        calendars={c.name: c.version for c in system.calendars},
+        sessions_per_year=basis.sessions_per_year,
+        multipliers={
+            name: terms.multiplier for name, terms in zip(system.names, broker.terms, strict=True)
+        },
+        exposure=played.exposure,
+        version=basis.version,
+        warnings=_warnings(engine),
+    )
+
+
+def _warnings(engine: Engine) -> tuple[str, ...]:
+    """What a reader of the result must know."""
+    found = []
+    if engine.config.costs.is_free:
+        found.append("no costs: fees and slippage are zero")
+    if engine.config.fill in OPTIMISTIC:
+        found.append(f"fills {engine.config.fill} are optimistic: {FILL_MODES[engine.config.fill]}")
+    rejected = sum(outcome.state == "rejected" for outcome in engine.broker.outcomes)
+    if rejected:
+        found.append(f"{rejected:,} orders were rejected")
+    if engine.broker.working:
+        found.append(f"{len(engine.broker.working):,} orders were still waiting at the end")
+    corrupt = sum(c.corrupt for c in engine.system.counts.values())
+    if corrupt:
+        found.append(f"{corrupt:,} corrupt rows were withheld")
+    return tuple(found)
