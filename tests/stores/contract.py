@@ -13,6 +13,7 @@ from openbell.market.moments import (
     MINUTE_NS,
     START_OF_TIME_NS,
 )
+from openbell.market.ticks import Trades
 from openbell.ports import Data, Manifest, Store
 from tests.stores.made import FILE, START_NS, FakeClock, bars, quotes, trades
 
@@ -380,11 +381,9 @@ class StoreContract:
 
     def test_stored_rows_do_not_change_with_the_arrays_they_came_from(self, store: Store) -> None:
         prices = np.array([1.0])
-        zeros = np.zeros(1, np.int32)
+        zeros = np.zeros(1, np.int64)
         series = Series.parse("XNYS:SPY/trades")
         time_ns = np.array([START_NS])
-        from openbell.market.ticks import Trades
-
         store.write(Trades(series, time_ns, prices, prices, zeros, zeros), FILE)
         prices[0] = 2.0
         assert everything(store, "XNYS:SPY/trades").columns()["price"].tolist() == [1.0]

@@ -30,8 +30,8 @@ def bars(
     """One bar per minute after 09:30 New York of 2011-03-14."""
     start_ns = START_NS + np.array(minutes, np.int64) * MINUTE_NS
     flat = np.full(len(minutes), price)
-    volume = 100.0 * np.arange(1, len(minutes) + 1)
-    labels = np.full(len(minutes), label, np.int32)
+    volume = np.arange(100.0, 100.0 * len(minutes) + 1, 100.0)
+    labels = np.full(len(minutes), label, np.int64)
     named = Series.parse(series)
     return Bars(named, start_ns, start_ns + MINUTE_NS, flat, flat, flat, flat, volume, labels)
 
@@ -40,7 +40,7 @@ def trades(*rows: tuple[int, float, float], label: int = 0) -> Trades:
     """Trades by second, price and size."""
     at, price, size = np.array(rows, np.float64).reshape(-1, 3).T
     time_ns = START_NS + at.astype(np.int64) * 1_000_000_000
-    zeros = np.zeros(len(at), np.int32)
+    zeros = np.zeros(len(at), np.int64)
     return Trades(Series.parse("XNYS:SPY/trades"), time_ns, price, size, zeros, zeros + label)
 
 
@@ -49,6 +49,6 @@ def quotes(*rows: tuple[int, float, float]) -> Quotes:
     at, bid, ask = np.array(rows, np.float64).reshape(-1, 3).T
     time_ns = START_NS + at.astype(np.int64) * 1_000_000_000
     bid_size, ask_size = np.where(np.isnan(bid), 0.0, 5.0), np.where(np.isnan(ask), 0.0, 7.0)
-    zeros = np.zeros(len(at), np.int32)
+    zeros = np.zeros(len(at), np.int64)
     series = Series.parse("XNYS:SPY/quotes")
     return Quotes(series, time_ns, bid, ask, bid_size, ask_size, zeros)

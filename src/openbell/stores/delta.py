@@ -9,6 +9,7 @@ month of their key (``month``, text such as ``2011-03``), and trades and quotes 
 column ``sequence``: the place of a row among those of its stamp.
 """
 
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,11 +42,10 @@ _WRITER = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One of our versions, where Delta keeps it, and the sums its checksum is made of."""
+    """One of our versions, and the Delta version that keeps it."""
 
     version: Version
     at: int
-    blocks: Mapping[str, str]
 
 
 @contextmanager
@@ -67,8 +67,10 @@ class SeriesTable:
     def __init__(self, path: Path, series: Series) -> None:
         self.path = path
         self.series = series
+        self._lock = threading.Lock()  # around what is known of the log
         self._commits: tuple[Commit, ...] = ()
         self._seen = -1  # the newest Delta version that `_commits` knows of
+        self._blocks: dict[str, str] = {}
         self._foreign = ""  # a commit that changed rows and is not ours
 
     def exists(self) -> bool:
@@ -79,13 +81,17 @@ class SeriesTable:
 
     def commits(self) -> tuple[Commit, ...]:
         """All our versions, oldest first."""
-        if self._seen >= 0 and not self._log(self._seen + 1).exists():
+        with self._lock:
+            is_news = self._seen < 0 or self._log(self._seen + 1).exists()
+            if is_news and self.exists():
+                with translated(self.series):
+                    self._take_in(DeltaTable(self.path))
             return self._commits
-        if not self.exists():
-            return ()
-        with translated(self.series):
-            self._take_in(DeltaTable(self.path))
-        return self._commits
+
+    def blocks(self) -> Mapping[str, str]:
+        """The `merge.blocks` of the newest version: what its checksum is made of."""
+        self.commits()
+        return self._blocks
 
     def newest(self) -> Commit | None:
         """Our newest version; None if there is none yet."""
@@ -138,7 +144,7 @@ class SeriesTable:
                 self._frame(merged.data.take(merged.is_new), sequence),
                 mode="append",
                 writer_properties=_WRITER,
-                commit_properties=_properties(version, blocks),
+                commit_properties=self._properties(version, blocks),
             )
 
     def replace(
@@ -153,7 +159,7 @@ class SeriesTable:
                 mode="overwrite",
                 predicate=f"{_MONTH} in ({quoted})" if merge.is_dense(self.series) else None,
                 writer_properties=_WRITER,
-                commit_properties=_properties(version, blocks),
+                commit_properties=self._properties(version, blocks),
             )
 
     def compact(self) -> None:
@@ -162,7 +168,7 @@ class SeriesTable:
         with translated(self.series):
             DeltaTable(self.path).optimize.compact(
                 writer_properties=_WRITER,
-                commit_properties=_properties(newest.version, newest.blocks),
+                commit_properties=self._properties(newest.version, self._blocks),
             )
 
     def lacks(self, commit: Commit) -> bool:
@@ -193,9 +199,13 @@ class SeriesTable:
         known = {c.version.pin.version: c for c in self._commits}
         entries = table.history(table.version() - self._seen)
         for entry in reversed(entries):
-            if manifest := entry.get(_MANIFEST):
-                commit = _commit_of(self.series, entry["version"], manifest)
-                known[commit.version.pin.version] = commit
+            if _MANIFEST in entry:
+                manifest = dict(entry[_MANIFEST])
+                blocks = {**self._blocks, **manifest.pop("blocks")}
+                self._blocks = {name: digest for name, digest in blocks.items() if digest}
+                number = manifest.pop("version")
+                version = Version(pin=Pin(self.series, number), **manifest)
+                known[number] = Commit(version, entry["version"])
             elif entry["operation"] not in _HARMLESS:
                 self._foreign = f"{entry['operation']} as Delta version {entry['version']}"
         is_whole = len(entries) == table.version() - self._seen
@@ -227,7 +237,8 @@ class SeriesTable:
         if all(path.exists() for path in files):
             return files
         pin = commit.version.pin
-        self._seen, self._commits = -1, ()
+        with self._lock:
+            self._seen, self._commits, self._blocks = -1, (), {}
         files = self._files(self.commits()[pin.version - 1], start_ns, end_ns)
         if not all(path.exists() for path in files):
             raise vacuumed(pin)
@@ -257,6 +268,23 @@ class SeriesTable:
             names = pl.Series(_MONTH, [str(m) for m in month], pl.String)
             frame = frame.with_columns(names.gather(place))
         return frame
+
+    def _properties(self, version: Version, blocks: Mapping[str, str]) -> CommitProperties:
+        """A version's manifest; of the blocks only those that changed, empty where one is gone."""
+        names = sorted({*self._blocks, *blocks})
+        manifest = {
+            "version": version.pin.version,
+            "created_ns": version.created_ns,
+            "source": version.source,
+            "details": dict(version.details),
+            "rows": version.rows,
+            "added": version.added,
+            "revised": version.revised,
+            "removed": version.removed,
+            "checksum": version.checksum,
+            "blocks": {n: blocks.get(n, "") for n in names if blocks.get(n) != self._blocks.get(n)},
+        }
+        return CommitProperties(custom_metadata={_MANIFEST: manifest})
 
     def _created(self) -> DeltaTable:
         if self._log(0).exists():
@@ -288,26 +316,3 @@ def _type_of(name: str) -> str:
     if name in ("label", "side", _SEQUENCE):
         return "integer"
     return "long" if name.endswith("_ns") else "double"
-
-
-def _properties(version: Version, blocks: Mapping[str, str]) -> CommitProperties:
-    manifest = {
-        "version": version.pin.version,
-        "created_ns": version.created_ns,
-        "source": version.source,
-        "details": dict(version.details),
-        "rows": version.rows,
-        "added": version.added,
-        "revised": version.revised,
-        "removed": version.removed,
-        "checksum": version.checksum,
-        "blocks": dict(blocks),
-    }
-    return CommitProperties(custom_metadata={_MANIFEST: manifest})
-
-
-def _commit_of(series: Series, at: int, manifest: dict[str, Any]) -> Commit:
-    values = dict(manifest)
-    pin = Pin(series, values.pop("version"))
-    blocks = values.pop("blocks")
-    return Commit(Version(pin=pin, **values), at, blocks)

@@ -238,7 +238,7 @@ class Lake:
     ) -> Version:
         """Make `merged` of the rows `before`, which are those of whole blocks."""
         newest = table.newest()
-        known = dict(newest.blocks) if newest else {}
+        known = table.blocks()
         old, new = merge.block_names(before), merge.blocks(merged.data)
         blocks = {name: known[name] for name in known.keys() - set(old)} | new
         if newest and blocks == known:
