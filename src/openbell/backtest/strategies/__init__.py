@@ -1,0 +1,1 @@
+"""The built-in strategies, all of them signal strategies; `catalog.py` knows their names."""
