@@ -37,6 +37,7 @@ class RunFolder:
         self.root = root
 
     def save(self, record: RunRecord) -> None:
+        """As the port says; NaN in a summary becomes null, for JSON has no other word for it."""
         if not _ID.fullmatch(record.id):
             raise UsageError(f"`{record.id}` is no id of a run: hexadecimal, 4 to 64 digits")
         place, draft, old = (self.root / f"{mark}{record.id}" for mark in ("", ".new-", ".old-"))
@@ -143,6 +144,7 @@ def _read(folder: Path) -> RunRecord:
 def _json(record: RunRecord) -> bytes:
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     summary = {**record.summary, "id": record.id}
+    _created_ns(summary)
     try:
         return orjson.dumps(summary, option=options)
     except TypeError as error:
@@ -163,7 +165,7 @@ def _summary(folder: Path) -> dict[str, Any]:
 def _created_ns(summary: Mapping[str, Any]) -> int:
     """When a run was made; 0 when it does not say, so that it is listed last."""
     created = summary.get("created")
-    return parse_moment(created) if created else 0
+    return parse_moment(str(created)) if created else 0
 
 
 def _fits(summary: Mapping[str, Any], strategy: str, instrument: str) -> bool:
