@@ -28,5 +28,6 @@ def run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def package_name(requirement: str) -> str:
-    """The bare name in a requirement such as `numpy>=2.0`."""
-    return re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0].lower()
+    """The bare name in a requirement such as `numpy>=2.0`, in the spelling of lock files."""
+    name = re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
