@@ -199,13 +199,16 @@ def _first_lines(text: bytes) -> list[str]:
 
 
 def _delimiter(sample: list[str], name: str) -> str:
-    """The sign that parts most lines into the same number of cells, at least two."""
-    best, best_score = "", 0
+    """The sign that parts most lines into the same number of cells, at least two.
+
+    Where a comma would do as well as another sign it is taken for the decimal sign.
+    """
+    best, best_score = "", (0, False, 0)
     for sign in _DELIMITERS:
         counts = Counter(line.count(sign) for line in sample)
         count, lines = max(counts.items(), key=lambda item: (item[0] > 0, item[1]))
-        score = lines * 100 + min(count, 99) if count else 0
-        if score > best_score:
+        score = (lines, sign != ",", count)
+        if count and score > best_score:
             best, best_score = sign, score
     if not best:
         raise BadDataError(

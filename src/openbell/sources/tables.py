@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from openbell.market.bars import Bars
-from openbell.market.clean import check_spacing, clean, is_newest_first
+from openbell.market.clean import Mask, check_spacing, clean, is_newest_first
 from openbell.market.columns import Floats, Ints
 from openbell.market.errors import BadDataError, UsageError
 from openbell.market.instrument import Series
@@ -221,10 +221,11 @@ class _Raw:
         shown = self.table.frame["stamp"][row]
         return "the stamp is missing" if shown is None else f"`{shown}` is no stamp of the layout"
 
-    def numbers(self, name: str, *, optional: bool = False) -> Floats:
+    def numbers(self, name: str, *, optional: bool = False, may_lack: Mask | None = None) -> Floats:
         """A column as floats; where a cell is empty or no number, NaN, and the row is refused.
 
-        An optional one that is absent, or has no value at all, is 0 throughout, and noted.
+        An optional one that is absent, or has no value at all, is 0 throughout, and noted. Rows
+        in `may_lack` are not refused for an empty cell.
         """
         frame = self.table.frame
         words = name.replace("_", " ")
@@ -233,15 +234,18 @@ class _Raw:
             return np.zeros(len(frame))
         column = frame[name]
         floats = column.cast(pl.Float64, strict=False)
-        for row in floats.is_null().arg_true().to_list():
+        failed = floats.is_null().to_numpy()
+        if may_lack is not None:
+            failed = failed & ~(may_lack & column.is_null().to_numpy())
+        for row in np.flatnonzero(failed).tolist():
             shown = column[row]
             fault = "is missing" if shown in (None, "") else f"`{shown}` is no number"
             self.refused.setdefault(row, f"{words} {fault}")
         return floats.fill_null(float("nan")).to_numpy()
 
-    def prices(self, name: str) -> Floats:
+    def prices(self, name: str, *, may_lack: Mask | None = None) -> Floats:
         """A column of prices, as `numbers`."""
-        return self.numbers(name) / self.reading.price_unit
+        return self.numbers(name, may_lack=may_lack) / self.reading.price_unit
 
 
 def _is_void(column: pl.Series) -> bool:
@@ -363,20 +367,15 @@ def _side(raw: _Raw) -> Ints:
 
 
 def _quotes(raw: _Raw) -> Quotes:
+    """Quotes; a side without a price is not quoted, its size is 0."""
     time_ns = _moments(raw)
-    sides = {}
+    sides: dict[str, Floats] = {}
     for side in ("bid", "ask"):
-        column = raw.table.frame[side].cast(pl.Float64, strict=False)
         absent = raw.table.frame[side].is_null().to_numpy()
-        size = raw.numbers(f"{side}_size", optional=True)
-        for row in (column.is_null().to_numpy() & ~absent).nonzero()[0].tolist():
-            raw.refused.setdefault(row, f"{side} `{raw.table.frame[side][row]}` is no number")
-        sides[side] = column.fill_null(float("nan")).to_numpy() / raw.reading.price_unit
+        sides[side] = raw.prices(side, may_lack=absent)
+        size = raw.numbers(f"{side}_size", optional=True, may_lack=absent)
         sides[f"{side}_size"] = np.where(absent, 0.0, size)
-    return Quotes(
-        raw.reading.series, time_ns, sides["bid"], sides["ask"],
-        sides["bid_size"], sides["ask_size"], _no_label(raw),
-    )  # fmt: skip
+    return Quotes(raw.reading.series, time_ns, **sides, label=_no_label(raw))
 
 
 def _no_label(raw: _Raw) -> Ints:
