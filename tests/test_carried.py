@@ -116,7 +116,7 @@ def test_nothing_is_left_for_later() -> None:
     words = [
         "TO" + "DO",
         "FIX" + "ME",
-        "NotImplemented" + "Error",
+        "raise NotImplemented" + "Error",
         "mark." + "skip",
         "mark." + "xfail",
     ]
