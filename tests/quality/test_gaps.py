@@ -130,7 +130,7 @@ def test_a_range_without_bars_is_wholly_missing() -> None:
     bounds = parse_moment("2013-10-07"), parse_moment("2013-10-12")
     report = check(Bars.empty(Series.parse("XNYS:A/1m")), start_ns=bounds[0], end_ns=bounds[1])
     assert [(row.expected, row.present) for row in report.sessions] == [(390, 0)] * 5
-    assert {gap.kind for gap in report.gaps} == {"outage"}
+    assert {gap.kind for gap in report.gaps} == {"missing"}  # no bar tells of a usual rate
     assert report.completeness == 0.0
 
 

@@ -207,10 +207,9 @@ def _neighbours(placed: Placed, moves: Moves) -> tuple[Floats, Floats, Floats]:
 def _say_ticks(placed: Placed, moves: Moves, ticks: Ints, wick: Floats) -> list[Finding]:
     bars = placed.bars
     around = np.stack(_neighbours(placed, moves))
-    spot = {int(i): n for n, i in enumerate(moves.at[ticks])}
 
     def say(i: int) -> tuple[str, dict[str, Any]]:
-        near = around[:, ticks[spot[i]]]
+        near = around[:, np.searchsorted(moves.at, i)]
         lo, hi = float(near.min()), float(near.max())
         high, low = float(bars.high[i]), float(bars.low[i])
         name, off = ("high", high) if high / hi > lo / low else ("low", low)
@@ -226,13 +225,16 @@ def _span(lo: float, hi: float) -> str:
 
 def _say_jumps(placed: Placed, moves: Moves, rows: Ints, strength: Floats) -> list[Finding]:
     bars = placed.bars
-    before = dict(zip(moves.at[1:].tolist(), moves.at[:-1].tolist(), strict=True))
-    times = dict(zip(moves.at[1:].tolist(), strength.tolist(), strict=True))
 
     def say(i: int) -> tuple[str, dict[str, Any]]:
-        a, b = float(bars.close[before[i]]), float(bars.close[i])
-        text = f"{_change(a, b)} at {placed.when(i)}, {times[i]:.0f} times a usual move"
-        return text, {"from": a, "to": b, "strength": round(times[i], 1)}
+        n = int(np.searchsorted(moves.at, i))
+        a, b, times = (
+            float(bars.close[moves.at[n - 1]]),
+            float(bars.close[i]),
+            float(strength[n - 1]),
+        )
+        text = f"{_change(a, b)} at {placed.when(i)}, {times:.0f} times a usual move"
+        return text, {"from": a, "to": b, "strength": round(times, 1)}
 
     return per_session(placed, Kind("jump", "note"), moves.at[rows + 1], say, strength[rows])
 
@@ -310,10 +312,9 @@ def _split_like(nights: Nights) -> Flags:
 
 
 def _splits(placed: Placed, nights: Nights, splits: Flags) -> list[Finding]:
-    night_of = {int(i): n for n, i in enumerate(nights.opens)}
 
     def say(i: int) -> tuple[str, dict[str, Any]]:
-        n = night_of[i]
+        n = int(np.searchsorted(nights.opens, i))
         a, b = float(nights.before[n]), float(nights.after[n])
         new, old = min(_SPLITS, key=lambda s: abs(np.log(b / a * s[0] / s[1])))
         text = f"{a:.10g} → {b:.10g} overnight looks like a {new}-for-{old} split"
@@ -324,10 +325,9 @@ def _splits(placed: Placed, nights: Nights, splits: Flags) -> list[Finding]:
 
 def _night_jumps(placed: Placed, nights: Nights, splits: Flags) -> list[Finding]:
     strength = nights.strength
-    night_of = {int(i): n for n, i in enumerate(nights.opens)}
 
     def say(i: int) -> tuple[str, dict[str, Any]]:
-        n = night_of[i]
+        n = int(np.searchsorted(nights.opens, i))
         a, b, times = float(nights.before[n]), float(nights.after[n]), float(strength[n])
         text = f"{_change(a, b)} overnight, {times:.0f} times a usual night"
         return text, {"from": a, "to": b, "strength": round(times, 1)}
