@@ -122,7 +122,7 @@ def quality_page(report: QualityReport) -> str:
     the page says how many are not.
     """
     environment = Environment(
-        loader=PackageLoader("openbell.report", ""),
+        loader=PackageLoader("openbell.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
