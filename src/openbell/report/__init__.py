@@ -1,0 +1,1 @@
+"""What a run came to: terminal tables, pictures, one page, files for other programs."""

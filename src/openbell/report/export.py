@@ -1,0 +1,81 @@
+"""A run as files for other programs: JSON in one piece, CSV table by table."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from openbell.backtest.orders import Fill, Order, Outcome
+from openbell.backtest.result import RunResult
+from openbell.backtest.round_trips import RoundTrip
+
+Table = Mapping[str, Any]
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2
+
+
+def tables(result: RunResult) -> dict[str, Table]:
+    """The tables of a run as columns: equity, fills, orders, outcomes, round_trips, sessions.
+
+    Columns ending in ``_ns`` are int64 nanoseconds UTC. `benchmark` is NaN before it has a price.
+    """
+    curve = result.equity
+    return {
+        "equity": {
+            "time_ns": curve.time_ns,
+            "cash": curve.cash,
+            "equity": curve.equity,
+            "benchmark": result.benchmark,
+        },
+        "fills": _columns(result.fills, Fill._fields),
+        "orders": _columns(result.orders, Order._fields),
+        "outcomes": _columns(result.outcomes, Outcome._fields),
+        "round_trips": _columns(result.round_trips, RoundTrip._fields),
+        "sessions": _columns(result.sessions, ("label", "digest", "completeness")),
+        "log": _columns(result.log, ("time_ns", "text")),
+    }
+
+
+def to_json(result: RunResult) -> bytes:
+    """Everything a run came to: its summary and its tables. What cannot be said is null."""
+    found = {**result.summary(), "tables": tables(result)}
+    return orjson.dumps(found, option=_OPTIONS)
+
+
+def write_json(result: RunResult, path: Path) -> None:
+    """Write `to_json` to a file."""
+    path.write_bytes(to_json(result))
+
+
+def write_csv(result: RunResult, folder: Path) -> list[Path]:
+    """Write each table to ``folder/<table>.csv``; return the files, in order of their names.
+
+    Moments are ISO 8601 in UTC with nine decimals, under the column's name without ``_ns``; what
+    cannot be said is an empty cell. Lengths of time stay in nanoseconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write_table(table, folder / f"{name}.csv") for name, table in tables(result).items()]
+
+
+def _write_table(table: Table, path: Path) -> Path:
+    import polars as pl  # heavy; only where data leaves
+
+    frame = pl.DataFrame(dict(table), nan_to_null=True)
+    moments = [n for n in table if n.endswith("_ns") and n != "holding_ns"]
+    frame = frame.with_columns(pl.col(n).cast(pl.Datetime("ns", "UTC")) for n in moments)
+    frame = frame.rename({n: n.removesuffix("_ns") for n in moments})
+    frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S.%9fZ")
+    return path
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Table:
+    """Rows of equal length as columns by name; numbers become numpy columns."""
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return {name: _column(values) for name, values in zip(names, columns, strict=True)}
+
+
+def _column(values: Sequence[Any]) -> Any:
+    is_number = bool(values) and isinstance(values[0], int | float)
+    return np.array(values) if is_number else list(values)
