@@ -154,12 +154,44 @@ class Diff:
     revised_after: Data
 
 
-class Store(Protocol):
-    """Keeps every version of every series. Passes ``tests/stores/contract.py``.
+class ReadStore(Protocol):
+    """The part of a store that a replay or a run needs: it only reads.
 
     A ``ref`` names a version of a series: ``XNYS:SPY/1m`` (the newest), ``XNYS:SPY/1m@3``, or a
-    name given with `pin`.
+    name given with `Store.pin`.
     """
+
+    def read(self, pin: Pin, start_ns: int, end_ns: int) -> Data:
+        """The rows with ``start_ns <= key < end_ns``, in order; empty when there are none.
+
+        Raises
+        ------
+        NotRecordedError
+            If the series or the version does not exist.
+        """
+        ...
+
+    def resolve(self, ref: str, *, as_of_ns: int | None = None) -> Pin:
+        """The version a ref names; with `as_of_ns` the newest one written at or before it.
+
+        Raises
+        ------
+        NotRecordedError
+            If there is no such series, version or name; the message lists close ones.
+        """
+        ...
+
+    def info(self, pin: Pin) -> SeriesInfo:
+        """First and last stamp, count and size, without reading the rows."""
+        ...
+
+    def versions(self, series: Series) -> Sequence[Version]:
+        """All versions of a series, oldest first; empty when there is none."""
+        ...
+
+
+class Store(ReadStore, Protocol):
+    """Keeps every version of every series. Passes ``tests/stores/contract.py``."""
 
     def write(self, data: Data, manifest: Manifest) -> Version:
         """Add rows as one new version; rows already there are left, changed ones replaced.
@@ -182,40 +214,12 @@ class Store(Protocol):
         """Leave out the rows with ``start_ns <= key < end_ns`` from a new version on."""
         ...
 
-    def read(self, pin: Pin, start_ns: int, end_ns: int) -> Data:
-        """The rows with ``start_ns <= key < end_ns``, in order; empty when there are none.
-
-        Raises
-        ------
-        NotRecordedError
-            If the series or the version does not exist.
-        """
-        ...
-
-    def resolve(self, ref: str, *, as_of_ns: int | None = None) -> Pin:
-        """The version a ref names; with `as_of_ns` the newest one written at or before it.
-
-        Raises
-        ------
-        NotRecordedError
-            If there is no such series, version or name; the message lists close ones.
-        """
-        ...
-
     def list_series(self) -> Sequence[Series]:
         """All series, in order."""
         ...
 
     def list_instruments(self) -> Sequence[Instrument]:
         """All instruments anything is stored of, in order."""
-        ...
-
-    def info(self, pin: Pin) -> SeriesInfo:
-        """First and last stamp, count and size, without reading the rows."""
-        ...
-
-    def versions(self, series: Series) -> Sequence[Version]:
-        """All versions of a series, oldest first; empty when there is none."""
         ...
 
     def diff(self, before: Pin, after: Pin) -> Diff:

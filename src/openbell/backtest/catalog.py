@@ -45,12 +45,15 @@ class Loaded:
         What runs of it are listed by.
     sources
         Its files, name to text, kept with a run.
+    ref
+        By which `load_strategy` finds it again; empty for a class that is in no file.
     """
 
     strategy: Strategy
     code: Code
     name: str
     sources: Mapping[str, str]
+    ref: str
 
 
 @cache
@@ -94,17 +97,16 @@ def from_instance(strategy: Strategy) -> Loaded:
     it, and its name where not.
     """
     cls = type(strategy)
-    own = {name: c for name, c in built_in().items() if c is cls}
-    name = next(iter(own), cls.__name__)
+    own = [name for name, known in built_in().items() if known is cls]
+    name = own[0] if own else cls.__name__
     found = inspect.getsourcefile(cls) if _has_file(cls) else None
     if found is None:
-        text = _source_text(cls)
-        return Loaded(
-            strategy, Code({cls.__name__: _sha(text)}), name, {f"{cls.__name__}.py": text}
-        )
-    text = Path(found).read_text(encoding="utf-8")
-    file = Path(found).name
-    return Loaded(strategy, Code({file: _sha(text)}), name, {file: text})
+        text, file = _source_text(cls), f"{cls.__name__}.py"
+        return Loaded(strategy, Code({file: _sha(text)}), name, {file: text}, "")
+    path = Path(found).resolve()
+    text = path.read_text(encoding="utf-8")
+    ref = name if own else f"{path}:{cls.__qualname__}"
+    return Loaded(strategy, Code({path.name: _sha(text)}), name, {path.name: text}, ref)
 
 
 def _class_in(path: Path, wanted: str) -> type[Strategy]:

@@ -24,7 +24,7 @@ from openbell.replay.session_data import InstrumentData
 from openbell.replay.system import System
 
 _LOG_LINES = 10_000
-_VOLATILITY_BARS = 100
+VOLATILITY_BARS = 100
 SIZING_NUMBERS = {"units": UNITS, "cash": CASH, "percent": PERCENT, "volatility": VOLATILITY}
 
 
@@ -235,7 +235,7 @@ class Context:
     def begin(self, bars_per_year: float) -> None:
         """`on_start` is over; what sizing needs is made here."""
         if self._config.sizing == "volatility":
-            wide = indicators.volatility(_VOLATILITY_BARS, bars_per_year)
+            wide = indicators.volatility(VOLATILITY_BARS, bars_per_year)
             self._wide = {name: self.column(wide, name) for name in self.instruments}
         self._has_started = True
 

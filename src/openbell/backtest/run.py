@@ -16,7 +16,7 @@ from openbell.market.errors import RunError
 from openbell.market.instrument import Pin, Terms, terms_of
 from openbell.market.moments import parse_date, parse_moment
 from openbell.market.progress import CancelToken, Progress, silent
-from openbell.ports import Store
+from openbell.ports import ReadStore
 from openbell.replay.system import ReplayPlan, System
 from openbell.replay.upkeep import total
 
@@ -39,7 +39,7 @@ class Code:
         return hashlib.sha256(_canonical(dict(self.files))).hexdigest()
 
 
-def plan_run(config: RunConfig, store: Store, pins: Sequence[Pin]) -> ReplayPlan:
+def plan_run(config: RunConfig, store: ReadStore, pins: Sequence[Pin]) -> ReplayPlan:
     """What a run plays: the range of its configuration, or all that is stored.
 
     Raises
@@ -81,7 +81,7 @@ def _is_label(text: str) -> bool:
     return len(text) == len("2011-03-14") and bool(parse_date(text))
 
 
-def resolve(config: RunConfig, store: Store) -> tuple[Pin, ...]:
+def resolve(config: RunConfig, store: ReadStore) -> tuple[Pin, ...]:
     """The versions a configuration stands on."""
     as_of_ns = parse_moment(config.as_of) if config.as_of else None
     return tuple(store.resolve(ref, as_of_ns=as_of_ns) for ref in config.on)
@@ -113,7 +113,7 @@ def settings_of(config: RunConfig, strategy: Strategy) -> dict[str, object]:
 def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     strategy: Strategy,
     config: RunConfig,
-    store: Store,
+    store: ReadStore,
     code: Code,
     *,
     version: str = "",
@@ -162,7 +162,7 @@ def run_id(config: RunConfig, pins: Sequence[Pin], code: Code) -> str:
     return hashlib.sha256(_canonical(what)).hexdigest()[:8]
 
 
-def checksums_of(store: Store, pins: Sequence[Pin]) -> tuple[str, ...]:
+def checksums_of(store: ReadStore, pins: Sequence[Pin]) -> tuple[str, ...]:
     """The checksums of the content of some versions."""
     return tuple(
         next(v.checksum for v in store.versions(pin.series) if v.pin == pin) for pin in pins

@@ -212,6 +212,9 @@ class SignalStrategy(Strategy):
             ctx.target(bar.instrument, target)
 
 
+CALLBACKS = tuple(name for name in vars(Strategy) if name.startswith("on_"))
+
+
 def overrides(strategy: Strategy, callback: str) -> bool:
     """Whether a strategy has a callback of its own."""
     return getattr(type(strategy), callback) is not getattr(Strategy, callback)

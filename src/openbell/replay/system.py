@@ -11,7 +11,7 @@ from openbell.market.instrument import Instrument, Pin
 from openbell.market.moments import START_OF_TIME_NS
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.market.timeframe import timeframe
-from openbell.ports import Store
+from openbell.ports import ReadStore
 from openbell.replay import kernels
 from openbell.replay.agenda import plan_agenda
 from openbell.replay.chunk import Chunk, Rows, Step, Track, prepare
@@ -81,7 +81,7 @@ class System:
         If the plan cannot be played: no bars, no session, a derived timeframe that does not fit.
     """
 
-    def __init__(self, store: Store, plan: ReplayPlan, settings: Mapping[str, object]) -> None:
+    def __init__(self, store: ReadStore, plan: ReplayPlan, settings: Mapping[str, object]) -> None:
         self.plan = plan
         self.state: State = "stopped"
         self.instruments = _instruments(plan.pins)
@@ -189,7 +189,7 @@ class System:
 
     # How it is built
 
-    def _plan_streams(self, store: Store) -> list[Feed | DerivedFeed]:
+    def _plan_streams(self, store: ReadStore) -> list[Feed | DerivedFeed]:
         """One stream per track, in the order of rule 4: by kind, then instrument."""
         plan = self.plan
         span = (plan.start_ns, plan.end_ns)
@@ -234,7 +234,7 @@ class System:
             for c, data in zip(self.calendars, found, strict=True)
         ]
 
-    def _lead_in(self, store: Store) -> None:
+    def _lead_in(self, store: ReadStore) -> None:
         """Play the sessions before the first one to fill trailing history."""
         first = self.agenda.sessions[0].session.label
         starts = [c.next(first, -self.plan.trailing).pre_ns for c in self.calendars]
@@ -247,6 +247,12 @@ class System:
         for own, found in zip(self.session_data, before.session_data, strict=True):
             for name, data in own.instruments.items():
                 data.historical.extend(found[name].historical)
+
+    def read_base(self) -> Rows:
+        """All base rows of the first instrument at once, instead of playing; for kernels."""
+        first = self._streams[0]
+        assert isinstance(first, Feed)
+        return first.take(max(p.session.close_ns for p in self.agenda.sessions), self.agenda)
 
     def _sessions_per_chunk(self) -> int:
         if self.plan.sessions_per_chunk:
@@ -288,5 +294,5 @@ def _calendar_of(instrument: Instrument, plan: ReplayPlan) -> Calendar:
     return plan.calendars.get(str(instrument)) or calendar(instrument.place.calendar)
 
 
-def _reader(store: Store, pin: Pin) -> Reader:
+def _reader(store: ReadStore, pin: Pin) -> Reader:
     return lambda start_ns, end_ns: store.read(pin, start_ns, end_ns)

@@ -1,0 +1,145 @@
+"""Whether a run, done again, is the same; and if not, the first thing that differs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from typing import Any
+
+from openbell.backtest.result import RunResult
+from openbell.market.moments import iso
+from openbell.replay.tape import CANCELLED, DECISIONS, FILLED, PLACED, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The answer.
+
+    Attributes
+    ----------
+    is_same
+        Whether both have the same seal.
+    text
+        One line for a person.
+    session
+        The first session whose digest differs; empty if none does.
+    expected, found
+        The first decision that differs, as it was and as it is now, in words; empty where there
+        is none.
+    causes
+        What is known to have changed: data, code, settings, calendar, version.
+    """
+
+    is_same: bool
+    text: str
+    seal: str
+    session: str = ""
+    expected: str = ""
+    found: str = ""
+    causes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer, JSON-ready."""
+        return {**asdict(self), "causes": list(self.causes)}
+
+
+def compare_runs(stored: RunResult, again: RunResult) -> Verification:
+    """Compare a stored run with the same run done again.
+
+    The seals decide. If they differ, sessions are compared digest by digest, and the decisions of
+    the first that differs one by one.
+    """
+    causes = _causes(stored, again)
+    if stored.seal == again.seal and stored.seal:
+        decisions = sum(e.what in (PLACED, FILLED) for e in stored.entries)
+        text = (
+            f"verified: same seal {short_seal(stored.seal)} "
+            f"({len(stored.sessions)} sessions, {decisions:,} orders and fills)"
+        )
+        return Verification(is_same=True, text=text, seal=stored.seal, causes=causes)
+    at, label = _first_session(stored, again)
+    before, after = _first_entry(stored, again, at)
+    names = list(stored.multipliers)
+    expected, found = _say(before, names), _say(after, names)
+    where = f"session {label}" if label else "before the first session"
+    entry = before or after
+    if entry is None:
+        what = "the data or the settings, no decision"
+    else:
+        what = f"{_time(entry)} UTC, order {entry.order}: was {expected}, now {found}"
+    because = f" ({'; '.join(causes)})" if causes else " (nothing known has changed)"
+    return Verification(
+        is_same=False,
+        text=f"differs: {where}, {what}{because}",
+        seal=again.seal,
+        session=label,
+        expected=expected,
+        found=found,
+        causes=causes,
+    )
+
+
+def short_seal(seal: str) -> str:
+    """A seal as a person reads it: ``5c1e…9ab0``."""
+    return f"{seal[:4]}…{seal[-4:]}" if seal else "none"
+
+
+def _causes(stored: RunResult, again: RunResult) -> tuple[str, ...]:
+    found = []
+    changed = sum(
+        stored.code_files.get(name) != again.code_files.get(name)
+        for name in sorted({*stored.code_files, *again.code_files})
+    )
+    if stored.code_hash != again.code_hash:
+        found.append(f"strategy code changed: {changed} file{'s' if changed != 1 else ''}")
+    if tuple(stored.checksums) != tuple(again.checksums):
+        found.append("data changed")
+    if stored.config.to_dict() != again.config.to_dict():
+        found.append("settings changed")
+    if dict(stored.calendars) != dict(again.calendars):
+        found.append("calendar changed")
+    if stored.version != again.version:
+        found.append(f"openbell {stored.version} then, {again.version} now")
+    return tuple(found)
+
+
+def _first_session(stored: RunResult, again: RunResult) -> tuple[int, str]:
+    for at, (a, b) in enumerate(zip_longest(stored.sessions, again.sessions)):
+        if a is None or b is None or a.digest != b.digest:
+            return at, (a or b).label
+    return 0, ""
+
+
+def _first_entry(stored: RunResult, again: RunResult, at: int) -> tuple[Entry | None, Entry | None]:
+    before, after = ([e for e in run.entries if e.session == at] for run in (stored, again))
+    for a, b in zip_longest(before, after):
+        if a is None or b is None or not _equal(a, b):
+            return a, b
+    return None, None
+
+
+def _equal(a: Entry, b: Entry) -> bool:
+    """Whether two decisions are the same; NaN is like NaN."""
+    return all(x == y or (x != x and y != y) for x, y in zip(a, b, strict=True))
+
+
+def _time(entry: Entry) -> str:
+    return iso(entry.time_ns)[11:].removesuffix("Z")
+
+
+def _say(entry: Entry | None, names: Sequence[str]) -> str:
+    if entry is None:
+        return "none"
+    name = f" {names[entry.instrument]}" if len(names) > 1 else ""
+    side = "buy" if entry.size > 0 else "sell"
+    if entry.what == PLACED:
+        levels = [
+            f" {word} {value:g}"
+            for word, value in zip(
+                ("limit", "stop", "trail"), (entry.price, entry.extra, entry.more), strict=True
+            )
+            if value == value  # not NaN
+        ]
+        return f"{side} {abs(entry.size):g}{name}{''.join(levels)}"
+    if entry.what == FILLED:
+        return f"{side} {abs(entry.size):g}{name} at {entry.price:g} filled"
+    return DECISIONS.get(entry.what, DECISIONS[CANCELLED])
