@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbell.market.bars import Bars
-from openbell.market.columns import Columns, require_ordered
+from openbell.market.columns import Columns, Ints, require_ordered
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
 from openbell.market.moments import END_OF_TIME_NS, HOUR_NS, START_OF_TIME_NS
@@ -24,6 +24,7 @@ from openbell.market.ticks import Quotes, Trades
 
 C = TypeVar("C", bound=Columns)
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 
 _KINDS: dict[str, type[Bars] | type[Trades] | type[Quotes]] = {"trades": Trades, "quotes": Quotes}
 
@@ -98,7 +99,7 @@ def difference(before: C, after: C) -> tuple[C, C, C, C]:
         added = after.take(_beyond(after, before, after.names()))
         removed = before.take(_beyond(before, after, before.names()))
         return added, removed, before.take(slice(0, 0)), after.take(slice(0, 0))
-    _, old, new = _common(before, after)
+    old, new = _common(before, after)
     differ = ~_same_rows(before.take(old), after.take(new))
     return (
         after.take(np.delete(np.arange(len(after)), new)),
@@ -114,12 +115,10 @@ def without(data: C, start_ns: int, end_ns: int) -> C:
     return data.take((key < start_ns) | (key >= end_ns))
 
 
-def ranks(key_ns: NDArray[np.int64]) -> NDArray[np.int32]:
+def ranks(key_ns: Ints) -> NDArray[np.int32]:
     """The place of each row among the rows of its stamp: 0 for the first. Keys are in order."""
     rows = np.arange(len(key_ns))
-    is_first = np.ones(len(key_ns), bool)
-    is_first[1:] = key_ns[1:] != key_ns[:-1]
-    first = np.maximum.accumulate(np.where(is_first, rows, 0))
+    first = np.maximum.accumulate(np.where(_starts_run(key_ns), rows, 0))
     return (rows - first).astype(np.int32)
 
 
@@ -132,7 +131,7 @@ def is_dense(series: Series) -> bool:
     return not series.is_bars or 0 < series.timeframe.width_ns < HOUR_NS
 
 
-def months(key_ns: NDArray[np.int64]) -> NDArray[np.datetime64]:
+def months(key_ns: Ints) -> NDArray[np.datetime64]:
     """The UTC month each key lies in."""
     return key_ns.astype("datetime64[ns]").astype("datetime64[M]")
 
@@ -141,7 +140,8 @@ def block_names(data: Columns) -> list[str]:
     """The names of the blocks the rows lie in, in order: ``2011-03``, or ``all``."""
     if not is_dense(data.series):
         return ["all"] if len(data) else []
-    return [str(month) for month in np.unique(months(data.key_ns))]
+    month = months(data.key_ns)
+    return [str(name) for name in month[_starts_run(month)]]
 
 
 def in_blocks(data: C, names: set[str]) -> C:
@@ -172,7 +172,7 @@ def blocks(data: Columns) -> dict[str, str]:
     if not is_dense(data.series):
         return {"all": _sum(data)}
     month = months(data.key_ns)
-    edges = [0, *(np.flatnonzero(np.diff(month)) + 1).tolist(), len(data)]
+    edges = [*np.flatnonzero(_starts_run(month)).tolist(), len(data)]
     return {str(month[lo]): _sum(data.take(slice(lo, hi))) for lo, hi in pairwise(edges)}
 
 
@@ -183,7 +183,7 @@ def checksum(named: dict[str, str]) -> str:
 
 
 def _merge_bars(stored: C, incoming: C) -> Merged[C]:
-    _, old, new = _common(stored, incoming)
+    old, new = _common(stored, incoming)
     same = _same_rows(stored.take(old), incoming.take(new))
     stays = np.ones(len(stored), bool)
     stays[old[~same]] = False
@@ -192,8 +192,20 @@ def _merge_bars(stored: C, incoming: C) -> Merged[C]:
     return _in_order(stored.take(stays), incoming.take(comes), revised=int((~same).sum()))
 
 
-def _common(a: Columns, b: Columns) -> tuple[Any, NDArray[np.intp], NDArray[np.intp]]:
-    return np.intersect1d(a.key_ns, b.key_ns, assume_unique=True, return_indices=True)
+def _common(a: Columns, b: Columns) -> tuple[Rows, Rows]:
+    """The rows of `a` and of `b` whose keys are in both; keys do not repeat."""
+    at = np.searchsorted(b.key_ns, a.key_ns)
+    shared = _is_among(a.key_ns, b.key_ns)
+    return np.flatnonzero(shared), at[shared]
+
+
+def _is_among(keys: Ints, known: Ints) -> Mask:
+    """Which of the keys are in `known`; both are in order, which a set does not make use of."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    at = np.searchsorted(known, keys)
+    found: Mask = known[np.minimum(at, len(known) - 1)] == keys
+    return found
 
 
 def _same_rows(a: Columns, b: Columns) -> Mask:
@@ -217,24 +229,24 @@ def _beyond(rows: C, known: C, names: tuple[str, ...]) -> Mask:
 
     Of equal rows the last ones are those beyond.
     """
-    shared = np.isin(rows.key_ns, known.key_ns)
+    shared = _is_among(rows.key_ns, known.key_ns)
     beyond = ~shared
     if shared.any():
-        known = known.take(np.isin(known.key_ns, rows.key_ns))
+        known = known.take(_is_among(known.key_ns, rows.key_ns))
         beyond[shared] = _repeats_beyond(rows.take(shared), known, names)
     return beyond
 
 
 def _repeats_beyond(rows: C, known: C, names: tuple[str, ...]) -> Mask:
+    if len(rows) == len(known) and _same_rows(rows, known).all():
+        return np.zeros(len(rows), bool)  # read again: nothing to sort
     both = rows.joined([known, rows])
     table = [_bits(both.columns()[name]) for name in names]
     # Equal rows come to stand together, those of `known` before the others, both in their order.
     order = np.lexsort(table[::-1])
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = False
+    is_first = np.zeros(len(order), bool)
     for column in table:
-        ordered = column[order]
-        is_first[1:] |= ordered[1:] != ordered[:-1]
+        is_first |= _starts_run(column[order])
     group = np.cumsum(is_first) - 1
     is_known = order < len(known)
     known_of_group = np.bincount(group, weights=is_known)[group]
@@ -242,6 +254,13 @@ def _repeats_beyond(rows: C, known: C, names: tuple[str, ...]) -> Mask:
     beyond = np.empty(len(order), bool)
     beyond[order] = place >= 2 * known_of_group
     return beyond[len(known) :]
+
+
+def _starts_run(column: NDArray[Any]) -> Mask:
+    """Which values differ from the one before them; the first one does."""
+    starts = np.ones(len(column), bool)
+    starts[1:] = column[1:] != column[:-1]
+    return starts
 
 
 def _canonical(column: NDArray[Any]) -> NDArray[Any]:

@@ -75,9 +75,13 @@ class SeriesTable:
 
     def exists(self) -> bool:
         """Whether it holds a version, or something that should be a table and is not."""
-        if self._log(0).exists():
-            return self._log(1).exists()
-        return any(p.is_file() for p in self.path.rglob("*") if p.parent.name != "_delta_log")
+        created = self._log(0)
+        if any(path != created for path in created.parent.glob("*.json")):
+            return True
+        # A writer killed in its first write leaves a table without versions, and maybe files.
+        return not created.exists() and any(
+            path.is_file() for path in self.path.rglob("*") if path.parent != created.parent
+        )
 
     def commits(self) -> tuple[Commit, ...]:
         """All our versions, oldest first."""
@@ -264,8 +268,9 @@ class SeriesTable:
         if not self.series.is_bars:
             frame = frame.with_columns(pl.Series(_SEQUENCE, sequence, pl.Int32))
         if merge.is_dense(self.series):
-            month, place = np.unique(merge.months(rows.key_ns), return_inverse=True)
-            names = pl.Series(_MONTH, [str(m) for m in month], pl.String)
+            month = merge.months(rows.key_ns)
+            names = pl.Series(_MONTH, merge.block_names(rows), pl.String)
+            place = np.cumsum(np.diff(month, prepend=month[:1]) != 0)
             frame = frame.with_columns(names.gather(place))
         return frame
 

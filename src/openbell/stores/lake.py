@@ -72,6 +72,7 @@ class Lake:
 
     def create(self) -> None:
         """Make the folder and say in it that it is a lake; nothing happens if it is one."""
+        self._is_there = self._is_there or self._find()
         if not self._is_there:
             with translated(f"the lake {self.root}"):
                 self.root.mkdir(parents=True, exist_ok=True)
@@ -80,23 +81,17 @@ class Lake:
 
     def write(self, data: Data, manifest: Manifest) -> Version:
         merge.require_sound(data)
+        if not len(data):
+            return self._known_table(data.series).commits()[-1].version
         self.create()
-        with self._writing(data.series) as table:
-            newest = table.newest()
-            if not len(data):
-                if newest is None:
-                    raise nothing_of(self, data.series)
-                return newest.version
-            ends = int(data.key_ns[0]), int(data.key_ns[-1])
+        ends = int(data.key_ns[0]), int(data.key_ns[-1])
+        with self._writing(self._table(data.series)) as table:
             before = table.read_newest(*merge.block_range(data.series, *ends))
             return self._commit(table, before, merge.merge(before, data), manifest)
 
     def drop(self, series: Series, start_ns: int, end_ns: int, manifest: Manifest) -> Version:
-        self._require()
-        with self._writing(series) as table:
-            newest = table.newest()
-            if newest is None:
-                raise nothing_of(self, series)
+        with self._writing(self._known_table(series)) as table:
+            newest = table.commits()[-1]
             info = table.info(newest)
             first, last = max(start_ns, info.first_ns), min(end_ns - 1, info.last_ns)
             if not info.rows or first > last:
@@ -133,11 +128,11 @@ class Lake:
         return Diff(*merge.difference(self.read(before, *whole), self.read(after, *whole)))
 
     def pin(self, name: str, pin: Pin) -> None:
-        commit = self._commit_of(pin)
+        self._commit_of(pin)
         with self._locked(self._pins_file, "the list of pins"):
             pins = self.pins()
             require_free(pins, name, pin)
-            if self._table(pin.series).lacks(commit):
+            if self._table(pin.series).lacks(self._commit_of(pin)):
                 raise vacuumed(pin)
             texts = {known: str(version) for known, version in pins.items()} | {name: str(pin)}
             with translated(self._pins_file):
@@ -150,26 +145,23 @@ class Lake:
         return {name: Pin(series, version or 0) for name, (series, version) in named.items()}
 
     def compact(self, series: Series) -> None:
-        with self._writing(series) as table:
-            if table.newest() is None:
-                raise nothing_of(self, series)
+        with self._writing(self._known_table(series)) as table:
             table.compact()
 
     def vacuum(self, series: Series, *, keep_days: float) -> Sequence[int]:
         oldest_ns = oldest_kept(self._now_ns(), keep_days)
-        with self._writing(series) as table, self._locked(self._pins_file, "the list of pins"):
-            if table.newest() is None:
-                raise nothing_of(self, series)
+        with (
+            self._writing(self._known_table(series)) as table,
+            self._locked(self._pins_file, "the list of pins"),
+        ):
+            *older, newest = table.commits()
             pinned = set(self.pins().values())
-            table.delete_all_but(
-                [
-                    commit
-                    for commit in table.commits()
-                    if commit == table.newest()
-                    or commit.version.pin in pinned
-                    or commit.version.created_ns >= oldest_ns
-                ]
-            )
+            kept = [
+                commit
+                for commit in older
+                if commit.version.pin in pinned or commit.version.created_ns >= oldest_ns
+            ]
+            table.delete_all_but([*kept, newest])
             return [c.version.pin.version for c in table.commits() if table.lacks(c)]
 
     @property
@@ -195,11 +187,16 @@ class Lake:
                     hint="use a newer openbell",
                 )
             return True
-        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+        if self.root.exists() and not self._is_empty():
             raise StoreError(
                 f"{self.root} is no lake: it holds other things", hint="name another folder"
             )
         return False
+
+    def _is_empty(self) -> bool:
+        """Whether nothing is in the folder, but a marker whose writer may have been killed."""
+        draft = f".{self._marker.name}."
+        return self.root.is_dir() and all(p.name.startswith(draft) for p in self.root.iterdir())
 
     def _require(self) -> None:
         if not self._is_there:
@@ -216,6 +213,13 @@ class Lake:
             self._tables[series] = SeriesTable(self.root / _folder_of(series), series)
         return self._tables[series]
 
+    def _known_table(self, series: Series) -> SeriesTable:
+        """The table of a series that has a version; `NotRecordedError` if it has none."""
+        table = self._table(series)
+        if not table.commits():
+            raise nothing_of(self, series)
+        return table
+
     def _commit_of(self, pin: Pin) -> Commit:
         commits = self._table(pin.series).commits()
         version_of([commit.version for commit in commits], pin)
@@ -227,9 +231,8 @@ class Lake:
             yield
 
     @contextmanager
-    def _writing(self, series: Series) -> Generator[SeriesTable]:
-        table = self._table(series)
-        with self._locked(table.path, str(series)):
+    def _writing(self, table: SeriesTable) -> Generator[SeriesTable]:
+        with self._locked(table.path, str(table.series)):
             table.require_ours()
             yield table
 
