@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openbell.market.bars import Bars, bars_from
 from openbell.market.calendars import calendar
-from openbell.market.columns import OFF_SESSION, UNORDERED
+from openbell.market.columns import CORRUPT, NON_POSITIVE, OFF_SESSION, UNORDERED
 from openbell.market.errors import BadDataError, UsageError
 from openbell.market.moments import MINUTE_NS, iso, local, parse_moment
 from openbell.ports import FileSource, Parsed
@@ -108,7 +108,14 @@ def test_blank_cells_are_rejected_and_inconsistent_bars_labelled(samples: Path) 
     lines = path.read_text().splitlines()
     blank = {n for n, line in enumerate(lines, 1) if "" in line.split(",")}
     assert blank <= {one.row for one in parsed.rejected}
-    assert all("is below low" in one.rule for one in parsed.rejected if one.row not in blank)
+    assert [(one.row, one.rule) for one in parsed.rejected if one.row not in blank] == [
+        (358, "high -266.1 is below low 265.2"),
+        (360, "volume -64874192 is negative"),
+        (362, "high 255.06 is below low 267.53"),
+        (363, "high 270.15 is below low 275.12"),
+    ]
+    assert int((bars(parsed).label & CORRUPT != 0).sum()) == 9
+    assert int((bars(parsed).label & NON_POSITIVE != 0).sum()) == 53
 
 
 def test_blocks_out_of_place_are_sorted_in_and_the_wrong_year_is_no_session(samples: Path) -> None:
@@ -332,12 +339,22 @@ def dialects(draw: st.DrawFn) -> dict[str, str]:
         "zone": draw(st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"])),
         "layout": draw(
             st.sampled_from(
-                ["%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M", "%Y%m%d %H%M%S", "%Y-%m-%dT%H:%M:%S%z"]
+                [
+                    "%Y-%m-%d %H:%M:%S",
+                    "%d.%m.%Y %H:%M",
+                    "%m/%d/%Y %H:%M",
+                    "%Y%m%d %H%M%S",
+                    "%Y-%m-%dT%H:%M:%S%z",
+                ]
             )
         ),
         "order": draw(st.sampled_from(["oldest first", "newest first"])),
         "stamp": draw(st.sampled_from(["open", "close"])),
-        "header": draw(st.sampled_from(["Date{0}Open{0}High{0}Low{0}Close{0}Volume", "T{0}O{0}H{0}L{0}C{0}V", ""])),
+        "header": draw(
+            st.sampled_from(
+                ["Date{0}Open{0}High{0}Low{0}Close{0}Volume", "T{0}O{0}H{0}L{0}C{0}V", ""]
+            )
+        ),
         "packing": draw(st.sampled_from(["", ".gz", ".zip", ".zst"])),
         "encoding": draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])),
     }  # fmt: skip
@@ -386,8 +403,11 @@ def packed(path: Path, content: bytes, packing: str) -> Path:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("inside.csv", content)
         return path
-    pack = {"": lambda raw: raw, ".gz": gzip.compress, ".zst": zstd.compress}[packing]
-    path.write_bytes(pack(content))
+    if packing == ".gz":
+        content = gzip.compress(content)
+    elif packing == ".zst":
+        content = zstd.compress(content)
+    path.write_bytes(content)
     return path
 
 
