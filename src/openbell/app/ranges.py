@@ -1,0 +1,33 @@
+"""What a person means by a range: session labels, or moments."""
+
+from datetime import timedelta
+
+from openbell.market.calendars import calendar
+from openbell.market.instrument import Instrument
+from openbell.market.moments import END_OF_TIME_NS, START_OF_TIME_NS, parse_date, parse_moment
+
+
+def bounds(instrument: Instrument, start: str, end: str) -> tuple[int, int]:
+    """The half-open range between two bounds, in nanoseconds UTC.
+
+    A date is the beginning of the first session with that label or a later one, extended hours
+    included; a moment without an offset is UTC; an empty bound is none.
+
+    Raises
+    ------
+    UsageError
+        If a bound is neither a date nor a moment.
+    NotRecordedError
+        If a date lies outside the years the calendar knows.
+    """
+    return (
+        _moment(instrument, start) if start else START_OF_TIME_NS,
+        _moment(instrument, end) if end else END_OF_TIME_NS,
+    )
+
+
+def _moment(instrument: Instrument, text: str) -> int:
+    if len(text) != len("2011-03-14"):
+        return parse_moment(text)
+    before = parse_date(text) - timedelta(days=1)
+    return calendar(instrument.place.calendar).next(before.isoformat()).pre_ns

@@ -1,0 +1,288 @@
+"""What the system is made of: the only module that names adapters."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from openbell.market import calendars
+from openbell.market.errors import UsageError
+from openbell.market.instrument import Series
+from openbell.ports import FileSource, Parsed, RunStore, Store
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Format = Literal["", "csv", "parquet", "lean", "freqtrade"]
+FORMATS: tuple[Format, ...] = ("csv", "parquet", "lean", "freqtrade")
+
+_LEAN_FOLDERS = {"equity", "forex", "crypto", "cryptofuture", "future", "index", "cfd"}
+_LEAN_NAME = re.compile(r"(\d{8}_)?([\w.-]+_)?(trade|quote)\.zip")
+_FREQTRADE_NAME = re.compile(r"[A-Za-z0-9_.]+-(\d+[smhdwM](-\w+)?|trades)\.(feather|json|json\.?gz)")
+_TABLES = (".parquet", ".pq", ".feather", ".arrow", ".ipc")
+
+
+def now_ns() -> int:
+    """The wall clock, nanoseconds since 1970-01-01 UTC."""
+    return time.time_ns()
+
+
+def use_calendar_cache(folder: Path) -> None:
+    """Keep session tables in a folder from now on."""
+    from openbell.app.calendar_cache import FileTableCache
+
+    calendars.set_cache(FileTableCache(folder / "calendars"))
+
+
+def open_lake(folder: Path) -> Store:
+    """The store on disk; its folder is made by the first write."""
+    from openbell.stores.lake import Lake
+
+    return Lake(folder, now_ns)
+
+
+def make_lake(folder: Path) -> None:
+    """Make an empty lake in a folder; nothing happens if it is one."""
+    from openbell.stores.lake import Lake
+
+    Lake(folder, now_ns).create()
+
+
+def open_memory() -> Store:
+    """A store that leaves nothing behind."""
+    from openbell.stores.memory import MemoryStore
+
+    return MemoryStore(now_ns)
+
+
+def open_runs(folder: Path) -> RunStore:
+    """The folder of finished runs; made by the first one saved."""
+    from openbell.stores.runs import RunFolder
+
+    return RunFolder(folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """What can be said about files; what is left empty is told from them, or not needed.
+
+    Attributes
+    ----------
+    format
+        One of `FORMATS`; empty to tell from the names.
+    series
+        What the rows are; ``{symbol}`` stands for the file's name. Not for LEAN and freqtrade,
+        whose names say it.
+    zone, stamp, date_order, delimiter, header, decimal, columns, check_spacing
+        As in `sources.csv_files` and `sources.parquet`.
+    symbols, resolutions, kinds, start, end
+        Only these, of a LEAN folder; `symbols` are pairs in a freqtrade one.
+    venue
+        Where the instruments trade: freqtrade's names do not say, LEAN's can be overruled.
+    timeframe
+        What freqtrade bars are, where their name is wrong.
+    """
+
+    format: Format = ""
+    series: str = ""
+    zone: str = ""
+    stamp: Literal["open", "close"] = "open"
+    date_order: str = ""
+    delimiter: str = ""
+    header: bool | None = None
+    decimal: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    check_spacing: bool = True
+    symbols: Sequence[str] = ()
+    resolutions: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    start: str = ""
+    end: str = ""
+    venue: str = ""
+    timeframe: str = ""
+
+
+def file_source(paths: Sequence[Path], options: FileOptions) -> FileSource:
+    """The reader for some files.
+
+    Raises
+    ------
+    UsageError
+        If the format needs something that is not given, or cannot use what is.
+    """
+    chosen = options.format or sniff(paths)
+    if chosen not in FORMATS:
+        raise UsageError(f"unknown format `{chosen}`", hint=f"use one of {', '.join(FORMATS)}")
+    _refuse_unused(chosen, options)
+    return _MAKERS[chosen](paths, options)
+
+
+def sniff(paths: Sequence[Path]) -> Format:
+    """The format of files, as their names and folders tell; ``csv`` if they tell nothing."""
+    for path in paths:
+        for file in [path] if path.is_file() else _some_files(path):
+            if _LEAN_NAME.fullmatch(file.name) or (
+                file.suffix == ".zip" and _LEAN_FOLDERS & set(file.parts)
+            ):
+                return "lean"
+            if _FREQTRADE_NAME.fullmatch(file.name):
+                return "freqtrade"
+            if file.suffix in _TABLES:
+                return "parquet"
+    return "csv"
+
+
+def _some_files(folder: Path, most: int = 2_000) -> Iterator[Path]:
+    """The first files of a folder, at any depth, in no order."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return (path for path, _ in zip(files, range(most), strict=False))
+
+
+# What each format can be told besides `format`; anything else given is a mistake, not ignored.
+_USED: dict[Format, set[str]] = {
+    "csv": {"series", "zone", "stamp", "date_order", "delimiter", "header", "decimal", "columns",
+            "check_spacing"},
+    "parquet": {"series", "zone", "stamp", "columns", "check_spacing"},
+    "lean": {"symbols", "resolutions", "kinds", "start", "end", "venue"},
+    "freqtrade": {"symbols", "venue", "timeframe", "check_spacing"},
+}  # fmt: skip
+_OPTION = {
+    "series": "--as", "symbols": "--symbols", "resolutions": "--resolutions", "kinds": "--kinds",
+    "start": "--from", "end": "--to", "columns": "--column", "check_spacing": "--any-spacing",
+}  # fmt: skip
+
+
+def _refuse_unused(chosen: Format, options: FileOptions) -> None:
+    plain = FileOptions()
+    for name in FileOptions.__dataclass_fields__:
+        given = getattr(options, name) != getattr(plain, name)
+        if given and name not in {"format", *_USED[chosen]}:
+            option = _OPTION.get(name, f"--{name.replace('_', '-')}")
+            raise UsageError(
+                f"{option} says nothing about {chosen} files",
+                hint=f"leave it out, or name another format: --format {' or '.join(FORMATS)}",
+            )
+
+
+def _need(value: str, what: str, hint: str) -> str:
+    if not value:
+        raise UsageError(what, hint=hint)
+    return value
+
+
+_SERIES_HINT = "name the series: --as XNYS:SPY/1m (for a folder of symbols: XNYS:{symbol}/1m)"
+
+
+def _csv(paths: Sequence[Path], o: FileOptions) -> FileSource:
+    from openbell.sources.csv_files import CsvFiles, Dialect
+
+    return CsvFiles(
+        paths,
+        series=_need(o.series, "text files do not say what their rows are", _SERIES_HINT),
+        zone=o.zone,
+        stamp=o.stamp,
+        date_order=o.date_order,
+        dialect=Dialect(
+            delimiter=o.delimiter, header=o.header, decimal=o.decimal, columns=o.columns
+        ),
+        check_spacing=o.check_spacing,
+    )
+
+
+def _parquet(paths: Sequence[Path], o: FileOptions) -> FileSource:
+    from openbell.sources.parquet import ParquetFiles
+
+    return ParquetFiles(
+        paths,
+        series=_need(o.series, "these files do not say what their rows are", _SERIES_HINT),
+        zone=o.zone,
+        stamp=o.stamp,
+        columns=o.columns,
+        check_spacing=o.check_spacing,
+    )
+
+
+def _lean(paths: Sequence[Path], o: FileOptions) -> FileSource:
+    from openbell.sources.lean import LeanFolder
+
+    return LeanFolder(
+        paths,
+        symbols=o.symbols,
+        resolutions=o.resolutions,
+        kinds=o.kinds,
+        start=o.start,
+        end=o.end,
+        venues=_lean_venues(o),
+    )
+
+
+def _lean_venues(o: FileOptions) -> dict[str, str]:
+    if o.venue and not o.symbols:
+        raise UsageError(
+            "--venue needs to know whose venue it is", hint="name them: --symbols aapl,msft"
+        )
+    return dict.fromkeys(o.symbols, o.venue) if o.venue else {}
+
+
+def _freqtrade(paths: Sequence[Path], o: FileOptions) -> FileSource:
+    from openbell.sources.freqtrade import FreqtradeFolder
+
+    return FreqtradeFolder(
+        paths,
+        venue=_need(
+            o.venue, "freqtrade files do not say where they trade", "name it: --venue BINANCE"
+        ),
+        pairs=o.symbols,
+        timeframe=o.timeframe,
+        check_spacing=o.check_spacing,
+    )
+
+
+_MAKERS = {"csv": _csv, "parquet": _parquet, "lean": _lean, "freqtrade": _freqtrade}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSource:
+    """A table in memory as if it were a file: columns are recognised as in `sources.parquet`.
+
+    Attributes
+    ----------
+    frame
+        The rows.
+    named
+        What they are, as a series.
+    """
+
+    frame: "pl.DataFrame"
+    named: Series
+    options: FileOptions
+
+    def files(self) -> Sequence[Path]:
+        """None: it comes from no file."""
+        return ()
+
+    def series(self) -> Sequence[Series]:
+        """The one series."""
+        return (self.named,)
+
+    def parse(self) -> Iterator[Parsed]:
+        """The rows, cleaned."""
+        import numpy as np
+        import polars as pl
+
+        from openbell.sources.tables import Reading, Table, find_columns, kind_of, parse_table
+
+        kind, names = kind_of(self.named), self.frame.columns
+        found = find_columns(names, kind, self.options.columns, file="the table")
+        found |= {name: name for name in ("end", "label") if name in names and kind == "bars"}
+        frame = self.frame.select(pl.col(name).alias(ours) for ours, name in found.items())
+        reading = Reading(
+            series=self.named,
+            zone=self.options.zone,
+            is_close_stamped=self.options.stamp == "close",
+            checks_spacing=self.options.check_spacing,
+        )
+        rows: Any = np.arange(1, len(frame) + 1)
+        yield parse_table(Table("the table", frame, rows), reading)
