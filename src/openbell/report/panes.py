@@ -139,12 +139,14 @@ class _Board:
         source = ColumnDataSource({
             "x": found.x, "width": found.width * 0.7, "time": self.line.local_ms[found.place],
             "open": found.open, "high": found.high, "low": found.low, "close": found.close,
+            "middle": (found.open + found.close) / 2, "height": np.abs(found.open - found.close),
             "volume": found.volume.astype(np.float32),
             "up": (found.close >= found.open).astype(np.uint8),
         })  # fmt: skip
         color = {"field": "up", "transform": LinearColorMapper(palette=[DOWN, UP], low=0, high=1)}
         pane.segment("x", "high", "x", "low", source=source, color=color)
-        body = pane.vbar("x", "width", "open", "close", source=source, fill_color=color,
+        # Rectangles, and not the library's bars: those pile up at the edge when out of view.
+        body = pane.rect("x", "middle", "width", "height", source=source, fill_color=color,
                          line_color=color)  # fmt: skip
         ohlc = [(word, f"@{word}{{0,0.00[000000]}}") for word in ("open", "high", "low", "close")]
         rows = [("bar known at", _TIME), *ohlc, ("volume", "@volume{0,0.[00]}")]
@@ -180,8 +182,8 @@ class _Board:
             if not chosen:
                 continue
             marks = pane.scatter(
-                "x", "price", source=self._fill_source(chosen), marker=marker, size=7, color=color,
-                line_color=None, fill_alpha=0.85, legend_label=word,
+                "x", "price", source=self._fill_source(chosen), marker=marker, size=8, color=color,
+                line_color="#ffffff", line_width=0.5, fill_alpha=0.9, legend_label=word,
             )  # fmt: skip
             pane.add_tools(HoverTool(
                 renderers=[marks], formatters={"@time": "datetime"},
@@ -227,7 +229,7 @@ class _Board:
     def _equity(self, source: ColumnDataSource) -> Any:
         pane = self.pane(220, ["equity", "benchmark"])
         pane.yaxis.axis_label = "equity"
-        pane.yaxis.formatter = NumeralTickFormatter(format="0,0")
+        pane.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
         for name, color, width in (("benchmark", BENCHMARK, 1), ("equity", EQUITY, 1.5)):
             pane.line("x", name, source=source, color=color, line_width=width,
                       legend_label=name)  # fmt: skip
@@ -241,7 +243,7 @@ class _Board:
     def _drawdown(self, source: ColumnDataSource) -> Any:
         pane = self.pane(140, ["drawdown", "zero"])
         pane.yaxis.axis_label = "drawdown"
-        pane.yaxis.formatter = NumeralTickFormatter(format="0.0 %")
+        pane.yaxis.formatter = NumeralTickFormatter(format="0.00 %")
         area = pane.varea("x", "drawdown", 0, source=source, fill_color=DOWN, fill_alpha=0.25)
         area.level = "underlay"
         curve = pane.line("x", "drawdown", source=source, color=DOWN)
