@@ -209,6 +209,18 @@ def test_a_stranger_may_compact_and_vacuum(lake: Lake) -> None:
     assert sums_hold(lake) == [1, 2, 3, 4, 5, 6]
 
 
+def test_our_vacuum_keeps_what_a_stranger_compacted(lake: Lake) -> None:
+    for minute in range(4):
+        lake.write(bars([minute]), FILE)
+    DeltaTable(table_of(lake)).optimize.compact()
+    clock = FakeClock()
+    clock.now_ns += DAY_NS
+    later = Lake(lake.root, clock)
+    assert later.vacuum(SPY, keep_days=0) == [1, 2, 3]
+    later.write(bars([9]), FILE)
+    assert sums_hold(later) == [4, 5]
+
+
 def test_the_log_is_kept_whole_beyond_checkpoints(lake: Lake) -> None:
     for minute in range(25):
         lake.write(bars([minute]), FILE)
@@ -387,9 +399,10 @@ def test_a_folder_that_is_no_series_is_named(lake: Lake) -> None:
         lake.list_series()
 
 
-def test_a_damaged_list_of_pins_is_named(lake: Lake) -> None:
+@pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}', '{"a": "b"}', '{"a": "XNYS:SPY/1m"}'])
+def test_a_damaged_list_of_pins_is_named(lake: Lake, text: str) -> None:
     lake.create()
-    (lake.root / "pins.json").write_text("{")
+    (lake.root / "pins.json").write_text(text)
     with pytest.raises(StoreError, match=r"pins\.json is damaged"):
         lake.pins()
 

@@ -40,6 +40,14 @@ def parse_ref(text: str) -> tuple[Series, int | None]:
     return Series.parse(name), int(number) if at else None
 
 
+def parse_pin(text: str) -> Pin:
+    """The version ``XNYS:SPY/1m@3`` names; raise `UsageError` if it names none."""
+    series, number = parse_ref(text)
+    if number is None:
+        raise UsageError(f"`{text}` names no version", hint=f"for instance {text}@1")
+    return Pin(series, number)
+
+
 def require_free(pins: dict[str, Pin], name: str, pin: Pin) -> None:
     """Raise `UsageError` unless `name` can name `pin`: fit for it, and of no other version."""
     if not _PIN_NAME.fullmatch(name):

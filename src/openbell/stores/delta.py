@@ -210,7 +210,11 @@ class SeriesTable:
                 number = manifest.pop("version")
                 version = Version(pin=Pin(self.series, number), **manifest)
                 known[number] = Commit(version, entry["version"])
-            elif entry["operation"] not in _HARMLESS:
+            elif entry["operation"] in _HARMLESS:
+                if known:  # the newest version, in another layout
+                    number = max(known)
+                    known[number] = Commit(known[number].version, entry["version"])
+            else:
                 self._foreign = f"{entry['operation']} as Delta version {entry['version']}"
         is_whole = len(entries) == table.version() - self._seen
         if not is_whole or list(known) != list(range(1, len(known) + 1)):
@@ -251,15 +255,11 @@ class SeriesTable:
     def _in_order(self, columns: dict[str, Any]) -> Data:
         kind = merge.columns_of(self.series)
         key = columns[kind.names()[0]]
-        sequence = columns.pop(_SEQUENCE, None)
+        sequence = columns.pop(_SEQUENCE, np.zeros(len(key), np.int32))
+        steps = np.diff(key)
         # Appended files may reach back before those written earlier.
-        if sequence is not None:
-            steps = np.diff(key)
-            if (steps < 0).any() or (np.diff(sequence)[steps == 0] < 0).any():
-                order = np.lexsort((sequence, key))
-                columns = {name: column[order] for name, column in columns.items()}
-        elif (np.diff(key) < 0).any():
-            order = np.argsort(key, kind="stable")
+        if (steps < 0).any() or (np.diff(sequence)[steps == 0] < 0).any():
+            order = np.lexsort((sequence, key))
             columns = {name: column[order] for name, column in columns.items()}
         return kind(self.series, **columns)
 

@@ -29,7 +29,7 @@ from openbell.recording.versions import (
     Change,
     nothing_of,
     oldest_kept,
-    parse_ref,
+    parse_pin,
     require_free,
     require_same_series,
     resolve,
@@ -141,8 +141,10 @@ class Lake:
     def pins(self) -> dict[str, Pin]:
         self._require()
         texts = _read_json(self._pins_file) if self._pins_file.exists() else {}
-        named = {name: parse_ref(text) for name, text in sorted(texts.items())}
-        return {name: Pin(series, version or 0) for name, (series, version) in named.items()}
+        try:
+            return {name: parse_pin(text) for name, text in sorted(texts.items())}
+        except (UsageError, AttributeError) as error:
+            raise StoreError(f"{self._pins_file} is damaged: {error}") from error
 
     def compact(self, series: Series) -> None:
         with self._writing(self._known_table(series)) as table:
@@ -288,8 +290,8 @@ def _json(values: Mapping[str, Any]) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     with translated(path):
-        try:
-            values = orjson.loads(path.read_bytes())
-        except orjson.JSONDecodeError as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
-    return dict(values)
+        text = path.read_bytes()
+    try:
+        return dict(orjson.loads(text))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
