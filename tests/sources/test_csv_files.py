@@ -429,3 +429,42 @@ def test_bars_written_in_any_dialect_are_read_back(
     parsed = only(source)
     assert parsed.data == rows
     assert (parsed.rejected, parsed.unordered) == ((), 0)
+
+
+LINES = st.lists(
+    st.text(st.sampled_from("0123456789-:.,;\"'ab TZ+/\r\n\t€"), max_size=40), max_size=8
+)
+
+
+@given(lines=LINES, series=st.sampled_from(["X1:A/1d", "X1:A/1m", "X1:A/trades", "X1:A/quotes"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_text_holds_it_is_read_or_refused(
+    tmp_path: Path, lines: list[str], series: str
+) -> None:
+    path = tmp_path / "any.csv"
+    for header in ("", "date,open,high,low,close,price,size,bid,ask\n"):
+        path.write_bytes((header + "\n".join(lines)).encode())
+        try:
+            parsed = only(CsvFiles(path, series=series, zone="America/New_York"))
+        except BadDataError:
+            continue
+        kept = len(parsed.data) + parsed.repeated + parsed.conflicting + len(parsed.rejected)
+        assert kept == parsed.read
+
+
+@given(
+    at=st.integers(0, 500), junk=st.text(st.sampled_from('0-,;"x \n\r.:'), min_size=1, max_size=6)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_good_file_with_junk_in_it_is_read_or_refused(
+    samples: Path, tmp_path: Path, at: int, junk: str
+) -> None:
+    good = (samples / "basana/bitstamp_btcusd_day_2015.csv").read_text()[:2_000]
+    path = tmp_path / "any.csv"
+    path.write_text(good[:at] + junk + good[at:], newline="")
+    try:
+        parsed = only(CsvFiles(path, series="BITSTAMP:BTC-USD/1d"))
+    except BadDataError:
+        return
+    kept = len(parsed.data) + parsed.repeated + parsed.conflicting + len(parsed.rejected)
+    assert kept == parsed.read

@@ -170,7 +170,8 @@ def _table(member: Member, dialect: Dialect, kind: str) -> Table:
     has_header = _is_header(lines[0]) if dialect.header is None else dialect.header
     names, named = _names(lines, kind, has_header=has_header)
     notes += named
-    frame, rows = _cells(text, names, delimiter, dialect.quote, skip=int(has_header))
+    frame, rows = _cells(replace(member, content=text), names, delimiter, dialect.quote)
+    frame, rows = frame[int(has_header) :], rows[int(has_header) :]
     if not len(frame):
         raise BadDataError(f"{member.name} has a header and no rows")
     given = _given(dialect.columns, names)
@@ -259,7 +260,7 @@ def _given(columns: Mapping[str, str], names: list[str]) -> dict[str, str]:
 
 
 def _cells(
-    text: bytes, names: list[str], delimiter: str, quote: str, *, skip: int
+    member: Member, names: list[str], delimiter: str, quote: str
 ) -> tuple[pl.DataFrame, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """All cells as text, blank lines left out, and the line each row stands on.
 
@@ -271,16 +272,16 @@ def _cells(
     width_line = delimiter.join("x" * len(columns)).encode() + b"\n"
     try:
         frame = pl.read_csv(
-            width_line + text, has_header=False, separator=delimiter, quote_char=quote or None,
+            width_line + member.content, has_header=False, separator=delimiter, quote_char=quote or None,
             infer_schema=False, truncate_ragged_lines=True, new_columns=columns,
         )  # fmt: skip
     except pl.exceptions.PolarsError as error:
-        raise BadDataError(f"the text cannot be parted into cells: {error}") from error
+        raise BadDataError(f"{member.name} cannot be parted into cells: {error}") from error
     blank = frame.select(pl.all_horizontal(pl.all().is_null()))
     is_row = ~blank.to_series()
     is_row[0] = False
     lines = is_row.arg_true().to_numpy().astype(np.int64)
-    return frame.filter(is_row)[skip:], lines[skip:]
+    return frame.filter(is_row), lines
 
 
 def _numbers(frame: pl.DataFrame, decimal: str, name: str) -> tuple[pl.DataFrame, list[str]]:
