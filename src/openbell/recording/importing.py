@@ -231,8 +231,8 @@ def _write(tally: _Tally, store: Store, *, dry_run: bool) -> SeriesReport:
     joined = join(tally.parts)
     data = joined.data
     series = data.series
-    before = store.versions(series)
-    version = before[-1] if before and not dry_run else None
+    before = [] if dry_run else store.versions(series)
+    version = before[-1] if before else None
     if len(data) and not dry_run:
         details = {"files": ", ".join(tally.files[:50]), "notes": "; ".join(tally.notes)}
         version = store.write(data, Manifest("import", details))

@@ -272,9 +272,14 @@ def _cells(
     width_line = delimiter.join("x" * len(columns)).encode() + b"\n"
     try:
         frame = pl.read_csv(
-            width_line + member.content, has_header=False, separator=delimiter, quote_char=quote or None,
-            infer_schema=False, truncate_ragged_lines=True, new_columns=columns,
-        )  # fmt: skip
+            width_line + member.content,
+            has_header=False,
+            separator=delimiter,
+            quote_char=quote or None,
+            infer_schema=False,
+            truncate_ragged_lines=True,
+            new_columns=columns,
+        )
     except pl.exceptions.PolarsError as error:
         raise BadDataError(f"{member.name} cannot be parted into cells: {error}") from error
     blank = frame.select(pl.all_horizontal(pl.all().is_null()))
