@@ -1,7 +1,4 @@
-"""The lake, timed: one symbol-year of minute bars, as `libraries.md` asks of a store.
-
-Run it as ``python -m benchmarks.bench_store``; each function gives rows of (name, figure, unit).
-"""
+"""The lake, timed: one symbol-year of minute bars, and a long series of many versions."""
 
 import tempfile
 import time
@@ -12,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.row import Row
 from openbell.market.bars import Bars, bars_from
 from openbell.market.columns import Floats
 from openbell.market.instrument import Series
@@ -25,8 +23,16 @@ from openbell.market.moments import (
 from openbell.ports import Manifest
 from openbell.stores.lake import Lake
 
-Row = tuple[str, float, str]
+Figure = tuple[str, float, str]
 
+COMMAND = "python -m benchmarks.run store"
+TARGETS = {
+    "write a symbol-year of minutes (98,280 rows)": "≤ 100",
+    "append a day": "≤ 30",
+    "merge 5,000 rows, all revised": "≤ 100",
+    "read a month": "≤ 15",
+    "open the lake and resolve a series": "≤ 10",
+}
 DAYS, MINUTES = 252, 390
 NOTE = Manifest("benchmark")
 
@@ -54,7 +60,7 @@ def best_ms(action: Callable[[], Any], times: int = 7) -> float:
     return min(took) * 1e3
 
 
-def writing(root: Path) -> Iterator[Row]:
+def writing(root: Path) -> Iterator[Figure]:
     """Writes: a symbol-year, a day after it, rows over it; each the best of seven."""
     year = minutes(range(DAYS))
     names = (f"XNYS:W{i}/1m" for i in range(100))
@@ -77,7 +83,7 @@ def writing(root: Path) -> Iterator[Row]:
     yield "compact it", (time.perf_counter() - before) * 1e3, "ms"
 
 
-def reading(root: Path) -> Iterator[Row]:
+def reading(root: Path) -> Iterator[Figure]:
     """Reads of a symbol-year: warm, one month, all of it, an old version, in a new `Lake`."""
     lake = Lake(root / "reading", time.time_ns)
     year = minutes(range(DAYS))
@@ -97,7 +103,7 @@ def reading(root: Path) -> Iterator[Row]:
     )
 
 
-def years(root: Path) -> Iterator[Row]:
+def years(root: Path) -> Iterator[Figure]:
     """A long series: ten years of minutes, and 300 versions of it."""
     lake = Lake(root / "years", time.time_ns)
     year = minutes(range(DAYS))
@@ -129,13 +135,12 @@ def _shifted(shift: float) -> Bars:
     return minutes(range(DAYS), shift=shift)
 
 
-def rows() -> Iterator[Row]:
-    """All figures."""
+def rows(quick: bool) -> list[Row]:
+    """All figures; a quick run leaves out the long series."""
+    parts = [writing, reading] if quick else [writing, reading, years]
     with tempfile.TemporaryDirectory() as folder:
-        for part in (writing, reading, years):
-            yield from part(Path(folder))
-
-
-if __name__ == "__main__":
-    for name, figure, unit in rows():
-        print(f"{name:48} {figure:10.1f} {unit}")
+        found = [figure for part in parts for figure in part(Path(folder))]
+    return [
+        Row("The lake", name, figure, unit, TARGETS.get(name, ""), COMMAND)
+        for name, figure, unit in found
+    ]
