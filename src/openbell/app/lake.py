@@ -9,6 +9,7 @@ from openbell.app.ranges import bounds
 from openbell.app.settings import Settings, settings
 from openbell.app.wiring import FileOptions
 from openbell.market.bars import Bars
+from openbell.market.calendars import calendar
 from openbell.market.columns import Columns
 from openbell.market.errors import NotRecordedError, UsageError
 from openbell.market.instrument import Pin, Series
@@ -16,6 +17,8 @@ from openbell.market.progress import CancelToken, Progress, silent
 from openbell.market.ticks import Quotes, Trades
 from openbell.ports import Data, Diff, Manifest, SeriesInfo, Store, Version
 from openbell.quality.check import check as check_bars
+from openbell.quality.completeness import completeness
+from openbell.quality.placed import place
 from openbell.quality.report import QualityReport
 from openbell.recording.importing import ImportReport, import_files
 
@@ -177,6 +180,29 @@ class Lake:
         pin = self.store.resolve(ref)
         return self.store.read(pin, *bounds(pin.series.instrument, start, end))
 
+    def export(
+        self, ref: str, path: Path | str, start: str = "", end: str = "", *, force: bool = False
+    ) -> int:
+        """Write rows of a range into a Parquet, CSV or feather file; give their number.
+
+        Raises
+        ------
+        UsageError
+            If the file is there already (unless `force`), or its name ends in something else.
+        """
+        file = Path(path)
+        writers = {".parquet": "write_parquet", ".csv": "write_csv", ".feather": "write_ipc"}
+        if file.suffix not in writers:
+            raise UsageError(
+                f"`{file}` does not say what to write", hint=f"end it in {', '.join(writers)}"
+            )
+        if file.exists() and not force:
+            raise UsageError(f"{file} is there already", hint="write over it with --force")
+        data = self.read(ref, start, end)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        getattr(data.to_polars(), writers[file.suffix])(file)
+        return len(data)
+
     def _read(self, ref: str, start: str, end: str, wanted: type[C]) -> C:
         data = self.read(ref, start, end)
         if not isinstance(data, wanted):
@@ -211,6 +237,17 @@ class Lake:
             end_ns=span[1] if end else None,
             pin=f"@{pin.version}",
         )
+
+    def completeness(self, ref: str) -> float | None:
+        """Bars present ÷ bars expected from the first session to the last; None for ticks."""
+        pin = self.store.resolve(ref)
+        if not pin.series.is_bars:
+            return None
+        bars = self._read(str(pin), "", "", Bars)
+        at = pin.series.instrument.place
+        placed = place(bars, calendar(at.calendar), at.anchor, (None, None), extended=False)
+        present = placed.grid.marked(placed.cell[placed.usable])
+        return completeness(int(present.sum()), int(placed.grid.expected.sum()))
 
     def _evidence(self, series: Series, bars: Bars) -> dict[str, Any]:
         """What else is stored of the instrument over the same time."""

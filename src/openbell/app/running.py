@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ REPORT = "report.html"
 AnyLake = Lake | Path | str | None
 
 
-def backtest(  # noqa: PLR0913  # what decides most often; the rest goes by name
+def backtest(  # what decides most often; the rest goes by name
     strategy: Strategy | type[Strategy] | str,
     on: str | Sequence[str],
     *,
@@ -305,6 +305,15 @@ class Run:
         write_page(self.result, bars_of(self.result, self.lake), page)
         return page
 
+    def chart(self, path: Path | str) -> Path:
+        """Draw price with fills, equity and drawdown as a PNG picture."""
+        from openbell.report.charts import write_chart
+
+        picture = Path(path)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        write_chart(self.result, bars_of(self.result, self.lake), picture)
+        return picture
+
     def save(self, folder: Path | str | None = None, *, report: bool = True) -> Path:
         """Keep the run with its configuration, the strategy's source and the report.
 
@@ -368,19 +377,61 @@ class Sweep:
         place.mkdir(parents=True, exist_ok=True)
         table = place / f"{self.id}.parquet"
         self.table.to_polars().write_parquet(table)
-        return [table, *self._picture(place / f"{self.id}.png")]
+        if len(self._axes()) < 2:
+            return [table]
+        return [table, self.heat_map(place / f"{self.id}.png")]
 
-    def _picture(self, path: Path) -> Iterator[Path]:
-        from openbell.report.charts import write_sweep
+    def heat_map(self, path: Path | str) -> Path:
+        """Draw the two parameters with the most values against each other as a PNG picture.
 
-        write_sweep(self.result, path)
-        yield path
+        Where more parameters varied, each cell shows the best of all its runs.
+
+        Raises
+        ------
+        UsageError
+            If fewer than two parameters varied.
+        """
+        from openbell.report.charts import write_heat_map
+
+        axes = self._axes()
+        if len(axes) < 2:
+            raise UsageError("a heat map needs two parameters", hint="sweep over two or more")
+        (down, rows), (across, columns) = axes[:2]
+        picture = Path(path)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        title = f"sweep {self.id}, {self.result.runs:,} runs on {', '.join(self.result.pins)}"
+        grid = self._grid((down, rows), (across, columns))
+        write_heat_map(
+            picture, grid, (down, rows), (across, columns), rank=self.result.rank, title=title
+        )
+        return picture
+
+    def _axes(self) -> list[tuple[str, list[Any]]]:
+        """The parameters that have several values, with these, the longest first."""
+        found = [(name, sorted(set(self.table[name]), key=_key)) for name in self.result.swept]
+        return sorted((one for one in found if len(one[1]) > 1), key=lambda one: -len(one[1]))
+
+    def _grid(self, down: tuple[str, list[Any]], across: tuple[str, list[Any]]) -> Any:
+        import numpy as np
+
+        grid = np.full((len(down[1]), len(across[1])), np.nan)
+        places = zip(self.table[down[0]], self.table[across[0]], strict=True)
+        for (row, column), value in zip(places, self.table[self.result.rank], strict=True):
+            at = down[1].index(row), across[1].index(column)
+            if np.isnan(grid[at]):  # rows come best first
+                grid[at] = value
+        return grid
 
     def __repr__(self) -> str:
         return str(self.result)
 
     def _repr_html_(self) -> str:
         return f"<p>{self.result}</p>{self.table._repr_html_()}"
+
+
+def _key(value: Any) -> tuple[bool, Any]:
+    """Numbers before words, each in their order."""
+    return isinstance(value, str), value
 
 
 def config_text(config: RunConfig) -> str:

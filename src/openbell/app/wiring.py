@@ -20,7 +20,9 @@ FORMATS: tuple[Format, ...] = ("csv", "parquet", "lean", "freqtrade")
 
 _LEAN_FOLDERS = {"equity", "forex", "crypto", "cryptofuture", "future", "index", "cfd"}
 _LEAN_NAME = re.compile(r"(\d{8}_)?([\w.-]+_)?(trade|quote)\.zip")
-_FREQTRADE_NAME = re.compile(r"[A-Za-z0-9_.]+-(\d+[smhdwM](-\w+)?|trades)\.(feather|json|json\.?gz)")
+_FREQTRADE_NAME = re.compile(
+    r"[A-Za-z0-9_.]+-(\d+[smhdwM](-\w+)?|trades)\.(feather|json|json\.?gz)"
+)
 _TABLES = (".parquet", ".pq", ".feather", ".arrow", ".ipc")
 
 
@@ -157,8 +159,9 @@ _OPTION = {
 def _refuse_unused(chosen: Format, options: FileOptions) -> None:
     plain = FileOptions()
     for name in FileOptions.__dataclass_fields__:
-        given = getattr(options, name) != getattr(plain, name)
-        if given and name not in {"format", *_USED[chosen]}:
+        value = getattr(options, name)
+        is_said = value != getattr(plain, name) and value not in ("", (), [], {})
+        if is_said and name not in {"format", *_USED[chosen]}:
             option = _OPTION.get(name, f"--{name.replace('_', '-')}")
             raise UsageError(
                 f"{option} says nothing about {chosen} files",

@@ -1,0 +1,139 @@
+"""Talking to a person or a program: results on stdout, everything else on stderr."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from openbell.market.progress import CancelToken, Progress, silent
+
+_WIDE = 2_000  # columns of a pipe: nothing is wrapped or cut there
+
+
+def say(what: Any) -> None:
+    """Print a text, or anything rich can show, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if isinstance(what, Table):
+        from rich import box
+
+        what.box, what.pad_edge = box.SIMPLE_HEAD, False
+    is_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, markup=False, width=None if is_terminal else _WIDE)
+    with console.capture() as capture:
+        console.print(what)
+    lines = capture.get().splitlines() if not is_terminal else [capture.get().rstrip("\n")]
+    say_lines(line.rstrip() for line in lines)
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """Print plain lines on stdout; a reader that has had enough ends the command quietly."""
+    try:
+        for line in lines:
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more when it flushes on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    import orjson
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    say_lines([orjson.dumps(value, option=options).decode()])
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def complain(message: str, hint: str = "") -> None:
+    """Print an error, and what to do, on stderr."""
+    from rich.console import Console
+    from rich.text import Text
+
+    is_terminal = sys.stderr.isatty()
+    console = Console(stderr=True, highlight=False, soft_wrap=True, no_color=not is_terminal)
+    console.print(Text.assemble(("error: ", "bold red"), message))
+    if hint:
+        console.print(Text.assemble(("hint: ", "bold cyan"), hint))
+
+
+@contextmanager
+def working(what: str) -> Iterator[tuple[Progress, CancelToken]]:
+    """A progress line on stderr while something long goes on, and a token that Ctrl-C sets.
+
+    The first Ctrl-C asks the work to stop at its next safe point, a second one stops it at once.
+    Without a terminal nothing is shown.
+    """
+    with _interruptible() as token:
+        if not sys.stderr.isatty():
+            yield silent, token
+            return
+        with _bar(what) as progress:
+            yield progress, token
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[now]}")
+    console = Console(stderr=True)
+    with Bars(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
+        task = bars.add_task(what, total=None, now="")
+
+        def progress(done: int, total: int, what: str) -> None:
+            bars.update(task, completed=done, total=total or None, now=what)
+
+        yield progress
+
+
+@contextmanager
+def _interruptible() -> Iterator[CancelToken]:
+    token = CancelToken()
+    if threading.current_thread() is not threading.main_thread():
+        yield token
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(_number: int, _frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        note("stopping at the next safe point; press Ctrl-C again to stop at once")
+        token.cancel()
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield token
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def confirm(question: str, *, yes: bool, instead: str) -> None:
+    """Go on only if a person says yes, or said so with an option.
+
+    Raises
+    ------
+    typer.Exit
+        If the answer is no, with code 1; without a terminal to ask at, with code 2.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        complain(f"{question} Nobody can be asked here", instead)
+        raise typer.Exit(2)
+    if not typer.confirm(question, err=True):
+        note("nothing was changed")
+        raise typer.Exit(1)

@@ -1,0 +1,76 @@
+"""Playing sessions again: what the command and a notebook both do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from openbell.app.lake import Lake, open_lake
+from openbell.app.ranges import bounds
+from openbell.market.errors import UsageError
+from openbell.replay.system import ReplayPlan, System
+
+
+def replay(  # noqa: PLR0913  # what is played, and how
+    names: str | Sequence[str],
+    *,
+    lake: Lake | Path | str | None = None,
+    start: str = "",
+    end: str = "",
+    hours: str = "regular",
+    derived: Sequence[str] = (),
+    trailing: int = 0,
+    speed: float = 0,
+) -> System:
+    """Play sessions again; loop over what comes back for slices.
+
+    Parameters
+    ----------
+    names
+        Series to play: ``XNYS:SPY/1m``, ``XNYS:SPY/quotes``, …; a bare instrument means its
+        finest bars.
+    lake
+        Where they are stored; the usual place when left out.
+    start, end
+        First session label or moment, and the one to stop before; all there is when left out.
+    hours
+        ``regular``, or ``extended``: with pre- and post-market.
+    derived
+        Wider bars to build on the way: ``5m``, ``1h``.
+    trailing
+        Finished sessions kept at hand before the current one.
+    speed
+        0: as fast as the data comes.
+
+    Raises
+    ------
+    UsageError
+        If the speed is another one: this release plays as fast as it can and nothing else.
+    """
+    if speed != 0:
+        raise UsageError(
+            f"a replay at speed {speed:g} is not part of this release",
+            hint="leave the speed out: sessions are then played as fast as they can be read",
+        )
+    if hours not in ("regular", "extended"):
+        raise UsageError(f"hours is `{hours}`", hint="use regular or extended")
+    at = lake if isinstance(lake, Lake) else open_lake(lake)
+    refs = [names] if isinstance(names, str) else list(names)
+    pins = tuple(at.store.resolve(at.playable(ref)) for ref in refs)
+    spans = [bounds(pin.series.instrument, start, end) for pin in pins]
+    infos = [info for pin in pins if (info := at.store.info(pin)).rows]
+    if not infos:
+        raise UsageError("nothing is stored of what is to be played", hint="openbell data list")
+    plan = ReplayPlan(
+        pins=pins,
+        start_ns=max(min(i.first_ns for i in infos), min(span[0] for span in spans)),
+        end_ns=min(max(i.last_ns for i in infos) + 1, max(span[1] for span in spans)),
+        labels=(_label(start), _label(end)),
+        extended=hours == "extended",
+        derived=tuple(derived) or at.settings.derived,
+        trailing=trailing or at.settings.trailing,
+    )
+    return System(at.store, plan, {})
+
+
+def _label(text: str) -> str:
+    """The bound, if it is a session label; a moment bounds by itself."""
+    return text if len(text) == len("2011-03-14") else ""
