@@ -158,13 +158,13 @@ def widen_counted(
     BadDataError
         If a bar reaches over the end of the wide bar it starts in.
     """
-    _require_wider(bars.series.timeframe, tf)
+    require_wider(bars.series.timeframe, tf)
     series = replace(bars.series, kind=tf.code)
     on, by = _defaults(series, anchor, calendar)
     start, end = bins(bars.start_ns, tf, anchor=on, calendar=by)
     over = np.flatnonzero((start != -1) & (bars.end_ns > end))
     if len(over):
-        raise _straddles(series, bars.bar(int(over[0])), int(end[over[0]]))
+        raise straddles(series, bars.bar(int(over[0])), int(end[over[0]]))
     columns = kernels.widen_columns(
         start, end, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.label
     )
@@ -178,7 +178,8 @@ def _defaults(
     return anchor or place.anchor, given or calendar(place.calendar)
 
 
-def _require_wider(narrow: Timeframe, wide: Timeframe) -> None:
+def require_wider(narrow: Timeframe, wide: Timeframe) -> None:
+    """Raise `UsageError` unless bars of the one can be built from bars of the other."""
     is_fit = 0 < narrow.width_ns <= DAY_NS and narrow != wide
     if wide.is_intraday:
         is_fit = is_fit and wide.width_ns % narrow.width_ns == 0
@@ -189,7 +190,8 @@ def _require_wider(narrow: Timeframe, wide: Timeframe) -> None:
         )
 
 
-def _straddles(series: Series, bar: Bar, end_ns: int) -> BadDataError:
+def straddles(series: Series, bar: Bar, end_ns: int) -> BadDataError:
+    """What to raise when a bar reaches over the end of the wide bar it starts in."""
     return BadDataError(
         f"{series}: the bar {iso(bar.start_ns)} → {iso(bar.end_ns)} reaches over {iso(end_ns)}, "
         "where the wide bar it starts in ends",
@@ -253,7 +255,7 @@ class BarBuilder:
         start, end = self._find(at_ns)
         known_ns = at_ns if isinstance(item, Trade) else item.end_ns
         if isinstance(item, Bar) and start != -1 and known_ns > end:
-            raise _straddles(self.series, item, end)
+            raise straddles(self.series, item, end)
         finished = self.advance(at_ns)
         self._next_ns = known_ns
         if start == -1:

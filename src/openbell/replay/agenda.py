@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from openbell.market.calendars import Calendar
 from openbell.market.columns import Ints
@@ -35,6 +35,16 @@ class Played:
     regular: Session
 
 
+class _Table(NamedTuple):
+    """Sessions of one calendar: open, close and ordinal; start and end of their breaks."""
+
+    opens: Ints
+    closes: Ints
+    ordinals: Ints
+    break_starts: Ints
+    break_ends: Ints
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Agenda:
     """All sessions of a replay, in order of opening.
@@ -45,50 +55,56 @@ class Agenda:
         The calendars of its instruments.
     sessions
         By opening time, then calendar.
+    open_ns, close_ns : int64, shape (sessions,)
+        When each opens and closes, by ordinal.
     """
 
     calendars: tuple[Calendar, ...]
     sessions: tuple[Played, ...]
-    _tables: tuple[tuple[Ints, Ints, Ints], ...] = field(init=False)
+    open_ns: Ints = field(init=False)
+    close_ns: Ints = field(init=False)
+    _tables: tuple[_Table, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        tables = []
-        for position in range(len(self.calendars)):
-            own = [p for p in self.sessions if p.calendar == position]
-            tables.append(
-                (
-                    np.array([p.session.open_ns for p in own], np.int64),
-                    np.array([p.session.close_ns for p in own], np.int64),
-                    np.array([p.ordinal for p in own], np.int64),
-                )
-            )
-        object.__setattr__(self, "_tables", tuple(tables))
+        opens, closes = _bounds(self.sessions)
+        object.__setattr__(self, "open_ns", opens)
+        object.__setattr__(self, "close_ns", closes)
+        own = [[p for p in self.sessions if p.calendar == k] for k in range(len(self.calendars))]
+        object.__setattr__(self, "_tables", tuple(map(_table, own)))
 
-    def ordinals(self, calendar: int, moments_ns: Ints, *, is_tick: bool) -> Ints:
-        """The session each moment falls into, as its ordinal; -1 outside of all of them.
+    def of(self, calendar: int) -> list[Played]:
+        """The sessions of one calendar, in order."""
+        return [self.sessions[k] for k in self._tables[calendar].ordinals]
 
-        Sessions are half-open, but a trade or quote stamped exactly at a close still belongs to
-        the session that closes, unless the next one opens at that moment.
+    def ordinals_of_bars(self, calendar: int, start_ns: Ints, end_ns: Ints) -> Ints:
+        """The session each bar starts in, as its ordinal; -1 for none, and for all of a break."""
+        table = self._tables[calendar]
+        found = _within(table.opens, table.closes, start_ns)
+        nth = _within(table.break_starts, table.break_ends, start_ns)
+        if len(table.break_starts):
+            found[(nth >= 0) & (end_ns <= table.break_ends[nth])] = -1
+        return _picked(table.ordinals, found)
+
+    def ordinals_of_ticks(self, calendar: int, time_ns: Ints) -> Ints:
+        """The session each trade or quote belongs to, as its ordinal; -1 for none.
+
+        Sessions are half-open, but what is stamped exactly at a close still belongs to the
+        session that closes, unless the next one opens at that moment. The same holds where a
+        break begins.
         """
-        opens, closes, numbers = self._tables[calendar]
-        if not len(opens):
-            return np.full(len(moments_ns), -1, np.int64)
-        row = np.searchsorted(opens, moments_ns, side="right") - 1
-        inside = (row >= 0) & (moments_ns < closes[row] + int(is_tick))
-        return np.where(inside, numbers[row], -1)
+        table = self._tables[calendar]
+        found = _within(table.opens, table.closes + 1, time_ns)
+        found[_within(table.break_starts + 1, table.break_ends, time_ns) >= 0] = -1
+        return _picked(table.ordinals, found)
 
-    def in_breaks(self, moments_ns: Ints) -> NDArray[np.bool_]:
-        """Which of the moments fall into a break of a session, as a mask."""
-        mask = np.zeros(len(moments_ns), bool)
-        for played in self.sessions:
-            for start_ns, end_ns in played.session.breaks:
-                lo, hi = np.searchsorted(moments_ns, (start_ns, end_ns))
-                mask[lo:hi] = True
-        return mask
+    def opened_before(self, calendar: int, moments_ns: Ints) -> Ints:
+        """The last session that opened before each moment, as its ordinal; there must be one."""
+        table = self._tables[calendar]
+        return table.ordinals[np.searchsorted(table.opens, moments_ns) - 1]
 
     def chunk_ends(self, sessions_per_chunk: int) -> Iterator[int]:
         """The closes at which the replay's work is cut: every so many sessions, and the last."""
-        closes = sorted({p.session.close_ns for p in self.sessions})
+        closes = np.unique(self.close_ns).tolist()
         yield from closes[sessions_per_chunk - 1 : -1 : sessions_per_chunk]
         yield closes[-1]
 
@@ -128,6 +144,31 @@ def plan_agenda(
     found.sort(key=lambda item: (item[0].open_ns, item[1]))
     played = tuple(Played(i, position, s, r) for i, (s, position, r) in enumerate(found))
     return Agenda(tuple(calendars), played)
+
+
+def _bounds(sessions: Sequence[Played]) -> tuple[Ints, Ints]:
+    opens = [p.session.open_ns for p in sessions]
+    closes = [p.session.close_ns for p in sessions]
+    return np.array(opens, np.int64), np.array(closes, np.int64)
+
+
+def _table(sessions: Sequence[Played]) -> _Table:
+    breaks = [each for p in sessions for each in p.session.breaks]
+    starts, ends = np.array(breaks, np.int64).reshape(-1, 2).T
+    ordinals = np.array([p.ordinal for p in sessions], np.int64)
+    return _Table(*_bounds(sessions), ordinals, starts, ends)
+
+
+def _within(starts: Ints, ends: Ints, moments_ns: Ints) -> Ints:
+    """Which of the stretches, in order, each moment lies in; -1 for none."""
+    if not len(starts):
+        return np.full(len(moments_ns), -1, np.int64)
+    nth = np.searchsorted(starts, moments_ns, side="right") - 1
+    return np.where((nth >= 0) & (moments_ns < ends[nth]), nth, -1)
+
+
+def _picked(values: Ints, rows: Ints) -> Ints:
+    return np.where(rows >= 0, values[rows], -1) if len(values) else rows
 
 
 def _hours(session: Session, *, extended: bool) -> Session:

@@ -128,7 +128,7 @@ def prepare(
     known = np.concatenate([*(r.known_ns for r in rows), rolls.known_ns])
     session = np.concatenate([*(r.session for r in rows), rolls.session])
     phase = np.concatenate([*(_phase(r, agenda) for r in rows), rolls.phase])
-    order = _merge(known, phase, session, several=len(agenda.calendars) > 1)
+    order = merge_order(known, phase, session)
 
     lengths = [len(r.known_ns) for r in rows]
     track = np.repeat(np.arange(-1, len(rows)), [0, *lengths])
@@ -166,29 +166,22 @@ class _Rolls(NamedTuple):
 
 
 def _rolls(agenda: Agenda, after_ns: int, until_ns: int) -> _Rolls:
-    found: list[tuple[int, int, Played]] = []
-    for played in agenda.sessions:
-        s = played.session
-        if after_ns <= s.open_ns < until_ns:
-            found.append((s.open_ns, 2, played))
-        if after_ns < s.close_ns <= until_ns:
-            found.append((s.close_ns, 1, played))
-    found.sort(key=lambda item: (item[0], item[1], item[2].ordinal))
-    n = len(found)
-    values = np.zeros((6, n), np.int64)
-    values[0] = [p.session.open_ns for _, _, p in found]
-    values[1] = [p.session.close_ns for _, _, p in found]
-    kinds = [kernels.CLOSE if phase == 1 else kernels.OPEN for _, phase, _ in found]
-    meta = [
-        _word(kind, 0, p.calendar) | p.ordinal for kind, (_, _, p) in zip(kinds, found, strict=True)
-    ]
+    opens, closes = agenda.open_ns, agenda.close_ns
+    opening = np.flatnonzero((opens >= after_ns) & (opens < until_ns))
+    closing = np.flatnonzero((closes > after_ns) & (closes <= until_ns))
+    ordinal = np.concatenate([closing, opening])
+    kinds = [kernels.CLOSE] * len(closing) + [kernels.OPEN] * len(opening)
+    played = [agenda.sessions[k] for k in ordinal]
+    values = np.zeros((6, len(ordinal)), np.int64)
+    values[0], values[1] = opens[ordinal], closes[ordinal]
+    words = [_word(kind, 0, p.calendar) for kind, p in zip(kinds, played, strict=True)]
     return _Rolls(
-        np.array([t for t, _, _ in found], np.int64),
-        np.array([p.ordinal for _, _, p in found], np.int64),
-        np.array([phase for _, phase, _ in found], np.int64),
-        np.array(meta, np.int64),
+        np.concatenate([closes[closing], opens[opening]]),
+        ordinal,
+        np.repeat([1, 2], [len(closing), len(opening)]),
+        np.array(words, np.int64) | ordinal,
         values,
-        tuple(zip(kinds, (p for _, _, p in found), strict=True)),
+        tuple(zip(kinds, played, strict=True)),
     )
 
 
@@ -196,15 +189,25 @@ def _phase(rows: Rows, agenda: Agenda) -> Ints:
     """0, or 3 for what is stamped exactly at its session's opening and so comes after it."""
     phase = np.zeros(len(rows.known_ns), np.int64)
     if rows.data.names()[0] == "time_ns" and len(phase):
-        opens = np.array([p.session.open_ns for p in agenda.sessions], np.int64)
-        phase[rows.known_ns == opens[rows.session]] = 3
+        phase[rows.known_ns == agenda.open_ns[rows.session]] = 3
     return phase
 
 
-def _merge(known: Ints, phase: Ints, session: Ints, *, several: bool) -> Ints:
-    """The order of rule 4. Tracks are given by kind, then instrument; ties keep that order."""
-    if several or (phase == 3).any():
-        return np.lexsort((session, phase, known))
+def merge_order(known: Ints, phase: Ints, session: Ints) -> Ints:
+    """The order of rule 4. Tracks are given by kind, then instrument; ties keep that order.
+
+    Parameters
+    ----------
+    known, phase, session : int64, shape (records,)
+        When each becomes known; 0 for rows, 1 for a closing, 2 for an opening, 3 for what comes
+        after it; ordinal of its session.
+    """
+    order = _by_time(known)
+    kernels.settle_ties(order, known, phase, session)
+    return order
+
+
+def _by_time(known: Ints) -> Ints:
     first, last = int(known.min()), int(known.max())
     for step in (MINUTE_NS, SECOND_NS):
         cells = (last - first) // step + 1

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from openbell.market.bars import Bars
-from openbell.market.build import bins
+from openbell.market.build import bins, require_wider, straddles
 from openbell.market.calendars import Calendar
-from openbell.market.columns import CORRUPT, Columns, require_ordered
-from openbell.market.errors import ReplayError
+from openbell.market.columns import CORRUPT, Columns, Ints, require_ordered
 from openbell.market.instrument import Series
 from openbell.market.kernels import widen_columns
+from openbell.market.moments import DAY_NS
 from openbell.market.ticks import Quotes, Trades
 from openbell.market.timeframe import Anchor, Timeframe
 from openbell.replay.agenda import Agenda
@@ -64,7 +65,7 @@ class Feed:
         self.track = track
         self.series = series
         self.counts = Counts()
-        self._calendar = calendar
+        self.calendar = calendar
         self._read = read
         self._at_ns, self._end_ns = span_ns
         self._held: Columns | None = None
@@ -75,91 +76,136 @@ class Feed:
         return kinds.get(self.series.kind, Bars).empty(self.series)
 
     def take(self, until_ns: int, agenda: Agenda) -> Rows:
-        """The rows that become known up to and including `until_ns` and were not taken before."""
-        limit_ns = min(self._end_ns, until_ns + 1)
-        data = self._read(self._at_ns, max(limit_ns, self._at_ns))
+        """The rows that become known up to and including `until_ns` and were not taken before.
+
+        A trade or quote stamped exactly there waits if its session opens there.
+        """
+        limit_ns = max(min(self._end_ns, until_ns + 1), self._at_ns)
+        data = self._read(self._at_ns, limit_ns)
+        self._at_ns = limit_ns
         if self._held is not None and len(self._held):
             data = type(data).joined([self._held, data])
-        self._at_ns = max(limit_ns, self._at_ns)
         rows = self._sane(data, agenda)
-        ready = rows.known_ns <= until_ns
-        if rows.data.names()[0] == "time_ns":
-            opens = np.array([p.session.open_ns for p in agenda.sessions], np.int64)
-            ready &= ~((rows.known_ns == until_ns) & (opens[rows.session] == until_ns))
-        self._held = rows.data.take(~ready)
-        self.counts.played += int(ready.sum())
-        return Rows(rows.data.take(ready), rows.known_ns[ready], rows.session[ready])
+        ready = int(np.searchsorted(rows.known_ns, until_ns, side="right"))
+        is_tick = not self.series.is_bars
+        if is_tick and ready and agenda.open_ns[rows.session[ready - 1]] == until_ns:
+            ready = int(np.searchsorted(rows.known_ns, until_ns))
+        self._held = rows.data.take(slice(ready, None))
+        self.counts.played += ready
+        return Rows(rows.data.take(slice(ready)), rows.known_ns[:ready], rows.session[:ready])
 
     def finish(self, agenda: Agenda) -> None:
         """Count what is left after the last session's close."""
         rest = self._read(self._at_ns, max(self._end_ns, self._at_ns))
         self._at_ns = self._end_ns
         self._sane(rest, agenda)
+        self.counts.off_hours += 0 if self._held is None else len(self._held)
 
     def _sane(self, data: Columns, agenda: Agenda) -> Rows:
         """The rows within the hours played that are not corrupt, and when each is known."""
         corrupt = (data.columns()["label"] & CORRUPT) != 0
-        self.counts.corrupt += int(corrupt.sum())
-        data = data.take(~corrupt) if corrupt.any() else data
-        is_bars = isinstance(data, Bars)
-        session = agenda.ordinals(self._calendar, data.key_ns, is_tick=not is_bars)
+        if corrupt.any():
+            self.counts.corrupt += int(corrupt.sum())
+            data = data.take(~corrupt)
+        if isinstance(data, Bars):
+            session = agenda.ordinals_of_bars(self.calendar, data.start_ns, data.end_ns)
+        else:
+            session = agenda.ordinals_of_ticks(self.calendar, data.key_ns)
         inside = session >= 0
-        if is_bars:
-            inside &= ~agenda.in_breaks(data.key_ns)
         if not inside.all():
             self.counts.off_hours += len(inside) - int(inside.sum())
             data, session = data.take(inside), session[inside]
         if not isinstance(data, Bars):
             return Rows(data, data.key_ns, session)
-        closes = np.array([p.session.close_ns for p in agenda.sessions], np.int64)
-        known = np.minimum(data.end_ns, closes[session])
+        return self._ended(data, session, agenda)
+
+    def _ended(self, bars: Bars, session: Ints, agenda: Agenda) -> Rows:
+        """When bars are known: at their end; within a day at the close at the latest."""
+        if 0 < self.series.timeframe.width_ns <= DAY_NS:
+            known = np.minimum(bars.end_ns, agenda.close_ns[session])
+        else:
+            known = bars.end_ns
+            session = agenda.opened_before(self.calendar, known)
         require_ordered(f"ends of {self.series}", known, strict=False)
-        return Rows(data, known, session)
+        return Rows(bars, known, session)
 
 
 class DerivedFeed:
     """Builds wider bars from the base bars of one feed, counted from the session's open or epoch.
 
     A derived bar is known at the end of its interval, or at the session's close if that is
-    earlier, whether or not a base bar ends there. An interval without base bars makes none.
+    earlier, whether or not a base bar ends there. An interval without base bars makes none. Below
+    a day no bar reaches over an open or a close.
+
+    Raises
+    ------
+    UsageError
+        If the base bars are not narrower, or do not fit into the derived ones.
     """
 
     def __init__(
         self, track: Track, base: Feed, frame: Timeframe, anchor: Anchor, calendar: Calendar
     ) -> None:
-        if base.series.timeframe.width_ns >= frame.width_ns > 0:
-            raise ReplayError(
-                f"{frame} bars cannot be derived from {base.series}",
-                hint="derived timeframes are wider than the base they are built from",
-            )
+        require_wider(base.series.timeframe, frame)
         self.track = track
         self.base = base
         self.series = replace(base.series, kind=frame.code)
-        self._frame, self._anchor, self._calendar = frame, anchor, calendar
+        self._frame, self._anchor = frame, anchor
+        self._calendar = calendar
         self._held: Rows | None = None
 
     def empty(self) -> Columns:
         """No bars."""
         return Bars.empty(self.series)
 
-    def build(self, base: Rows, until_ns: int) -> Rows:
-        """The derived bars whose interval ends up to and including `until_ns`."""
-        data, session = base.data, base.session
-        if self._held is not None and len(self._held.data):
-            data = type(data).joined([self._held.data, data])
-            session = np.concatenate([self._held.session, session])
-        if not isinstance(data, Bars):
-            raise ReplayError(f"{self.series} can only be derived from bars")
-        begins, ends = bins(
-            data.start_ns, self._frame, anchor=self._anchor, calendar=self._calendar
-        )
-        in_bin = begins >= 0
-        if not in_bin.all():
-            data, session = data.take(in_bin), session[in_bin]
-            begins, ends = begins[in_bin], ends[in_bin]
+    def build(self, base: Rows, until_ns: int, agenda: Agenda) -> Rows:
+        """The derived bars whose interval ends up to and including `until_ns`.
+
+        Raises
+        ------
+        BadDataError
+            If a base bar reaches over the end of the derived bar it starts in.
+        """
+        rows = base if self._held is None else _joined(self._held, base)
+        begins, ends = self._bins(rows, agenda)
+        inside = begins >= 0
+        if not inside.all():
+            rows, begins, ends = _picked(rows, inside), begins[inside], ends[inside]
+        self._require_fit(rows, ends)
         ready = int(np.searchsorted(ends, until_ns, side="right"))
-        self._held = Rows(data.take(slice(ready, None)), ends[ready:], session[ready:])
-        done = data.take(slice(0, ready)).columns()
-        made = widen_columns(begins[:ready], ends[:ready], *(done[name] for name in _WIDENED))
-        bars = Bars(self.series, *made[:-1])
-        return Rows(bars, bars.end_ns, session[:ready][np.cumsum(made[-1]) - 1], made[-1])
+        self._held = _picked(rows, slice(ready, None))
+        columns = rows.data.columns()
+        done = (columns[name][:ready] for name in _WIDENED)
+        made = widen_columns(begins[:ready], ends[:ready], *done)
+        bars, present = Bars(self.series, *made[:-1]), made[-1]
+        if self._frame.is_intraday:
+            session = rows.session[np.cumsum(present) - 1]
+        else:
+            session = agenda.opened_before(self.base.calendar, bars.end_ns)
+        return Rows(bars, bars.end_ns, session, present)
+
+    def _bins(self, rows: Rows, agenda: Agenda) -> tuple[Ints, Ints]:
+        starts = rows.data.key_ns
+        begins, ends = bins(starts, self._frame, anchor=self._anchor, calendar=self._calendar)
+        if not self._frame.is_intraday:
+            return begins, ends
+        opens, closes = agenda.open_ns[rows.session], agenda.close_ns[rows.session]
+        return np.maximum(begins, opens), np.minimum(ends, closes)
+
+    def _require_fit(self, rows: Rows, ends: Ints) -> None:
+        over = np.flatnonzero(rows.known_ns > ends)
+        if len(over):
+            assert isinstance(rows.data, Bars)
+            raise straddles(self.series, rows.data.bar(int(over[0])), int(ends[over[0]]))
+
+
+def _picked(rows: Rows, which: Any) -> Rows:
+    return Rows(rows.data.take(which), rows.known_ns[which], rows.session[which])
+
+
+def _joined(first: Rows, then: Rows) -> Rows:
+    return Rows(
+        type(then.data).joined([first.data, then.data]),
+        np.concatenate([first.known_ns, then.known_ns]),
+        np.concatenate([first.session, then.session]),
+    )

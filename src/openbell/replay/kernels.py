@@ -27,6 +27,24 @@ def merge_on_grid(known: Ints, first: int, step: int, cells: int) -> Ints:
 
 
 @njit(cache=True, nogil=True)
+def settle_ties(order: Ints, known: Ints, phase: Ints, session: Ints) -> None:
+    """Within one moment, put `order` by phase, then session; stable, and quick where it is so."""
+    begin = 0
+    for k in range(1, len(order)):
+        i = order[k]
+        if known[i] != known[order[begin]]:
+            begin = k
+        at = k
+        while at > begin:
+            j = order[at - 1]
+            if phase[j] < phase[i] or (phase[j] == phase[i] and session[j] <= session[i]):
+                break
+            order[at] = j
+            at -= 1
+        order[at] = i
+
+
+@njit(cache=True, nogil=True)
 def cut_slices(known: Ints, phase: Ints, session: Ints) -> Ints:
     """Where slices begin in merged records: at a new moment or phase; each roll stands alone."""
     n = len(known)

@@ -81,7 +81,14 @@ class System:
         If the plan cannot be played: no bars, no session, a derived timeframe that does not fit.
     """
 
-    def __init__(self, store: ReadStore, plan: ReplayPlan, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        store: ReadStore,
+        plan: ReplayPlan,
+        settings: Mapping[str, object],
+        *,
+        lead_in: bool = True,
+    ) -> None:
         self.plan = plan
         self.state: State = "stopped"
         self.instruments = _instruments(plan.pins)
@@ -98,7 +105,7 @@ class System:
         )
         self._streams = self._plan_streams(store)
         self.tracks = tuple(stream.track for stream in self._streams)
-        self._hand = Hand(self.agenda.sessions[0].session.open_ns)
+        self._hand = Hand(int(self.agenda.open_ns[0]))
         self.clock = Clock(self._hand)
         self.tape = Tape(genesis(settings))
         self._windows = [
@@ -109,7 +116,7 @@ class System:
         self.coordinator = Coordinator(self._hand, self._windows, self.session_data, self.tape)
         self._prefetch: Prefetcher[Chunk] | None = None
         self._maker: SliceMaker | None = None
-        if plan.trailing:
+        if plan.trailing and lead_in:
             self._lead_in(store)
 
     # What it plays
@@ -192,14 +199,19 @@ class System:
     def _plan_streams(self, store: ReadStore) -> list[Feed | DerivedFeed]:
         """One stream per track, in the order of rule 4: by kind, then instrument."""
         plan = self.plan
-        span = (plan.start_ns, plan.end_ns)
         frames = [timeframe(code) for code in dict.fromkeys(plan.derived)]
         streams: list[Feed | DerivedFeed] = []
         for pin in plan.pins:
             number = self.instruments.index(pin.series.instrument)
             position = self._calendar_of[number]
             kind = _KINDS.get(pin.series.kind, kernels.BAR)
-            base = Feed(Track(kind, number, 0), pin.series, position, _reader(store, pin), span)
+            base = Feed(
+                Track(kind, number, 0),
+                pin.series,
+                position,
+                _reader(store, pin),
+                self._span(position),
+            )
             streams.append(base)
             if kind == kernels.BAR:
                 anchor = self.instruments[number].place.anchor
@@ -222,6 +234,16 @@ class System:
             )
         return streams
 
+    def _span(self, calendar: int) -> tuple[int, int]:
+        """The range to read: what was asked for, within the sessions if labels bound them."""
+        plan, own = self.plan, self.agenda.of(calendar)
+        start_ns, end_ns = plan.start_ns, plan.end_ns
+        if own and plan.labels[0]:
+            start_ns = max(start_ns, own[0].session.pre_ns)
+        if own and plan.labels[1]:
+            end_ns = min(end_ns, own[-1].session.post_ns + 1)
+        return start_ns, end_ns
+
     def _make_session_data(self) -> list[SessionData]:
         found: list[dict[str, InstrumentData]] = [{} for _ in self.calendars]
         for number, instrument in enumerate(self.instruments):
@@ -235,24 +257,32 @@ class System:
         ]
 
     def _lead_in(self, store: ReadStore) -> None:
-        """Play the sessions before the first one to fill trailing history."""
-        first = self.agenda.sessions[0].session.label
-        starts = [c.next(first, -self.plan.trailing).pre_ns for c in self.calendars]
-        end_ns = min(p.session.open_ns for p in self.agenda.sessions)
-        before = System(
-            store, replace(self.plan, start_ns=min(starts), end_ns=end_ns, labels=("", "")), {}
-        )
-        for _ in before:
-            pass
-        for own, found in zip(self.session_data, before.session_data, strict=True):
-            for name, data in own.instruments.items():
-                data.historical.extend(found[name].historical)
+        """Play the sessions before the first of each calendar, to fill trailing history."""
+        for position, data in enumerate(self.session_data):
+            own = self.agenda.of(position)
+            if not own:
+                continue
+            label = own[0].session.label
+            first = self.calendars[position].next(label, -self.plan.trailing)
+            names = data.instruments
+            plan = replace(
+                self.plan,
+                pins=tuple(p for p in self.plan.pins if str(p.series.instrument) in names),
+                start_ns=first.pre_ns,
+                end_ns=own[0].session.open_ns,
+                labels=("", label),
+            )
+            before = System(store, plan, {}, lead_in=False)
+            for _ in before:
+                pass
+            for name, found in before.session_data[0].instruments.items():
+                names[name].historical.extend(found.historical)
 
     def read_base(self) -> Rows:
         """All base rows of the first instrument at once, instead of playing; for kernels."""
         first = self._streams[0]
         assert isinstance(first, Feed)
-        return first.take(max(p.session.close_ns for p in self.agenda.sessions), self.agenda)
+        return first.take(int(self.agenda.close_ns.max()), self.agenda)
 
     def _sessions_per_chunk(self) -> int:
         if self.plan.sessions_per_chunk:
@@ -270,13 +300,13 @@ class System:
         """Read and prepare chunk after chunk; runs on the prefetch thread."""
         after_ns = START_OF_TIME_NS
         for until_ns in self.agenda.chunk_ends(self._sessions_per_chunk()):
-            taken: dict[int, Rows] = {
-                id(s): s.take(until_ns, self.agenda) for s in self._streams if isinstance(s, Feed)
-            }
-            rows = [
-                taken[id(s)] if isinstance(s, Feed) else s.build(taken[id(s.base)], until_ns)
-                for s in self._streams
-            ]
+            taken: dict[Feed | DerivedFeed, Rows] = {}
+            for stream in self._streams:  # base feeds stand before what is derived from them
+                if isinstance(stream, Feed):
+                    taken[stream] = stream.take(until_ns, self.agenda)
+                else:
+                    taken[stream] = stream.build(taken[stream.base], until_ns, self.agenda)
+            rows = list(taken.values())
             yield prepare(self.tracks, rows, self.agenda, after_ns, until_ns)
             after_ns = until_ns
         for stream in self._streams:
