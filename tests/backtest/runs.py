@@ -1,6 +1,7 @@
 """Runs made by hand, for tests of what a run came to."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,15 @@ def run(
         "multipliers": multipliers or {SPY: 1.0}, "exposure": 0.5, "version": "0.1.0",
     }  # fmt: skip
     return RunResult(**{**given, **changes})
+
+
+def with_openings(result: RunResult) -> RunResult:
+    """The same run with a row for each session's opening, as the engine gives it."""
+    curve = result.equity
+    begins = np.concatenate(([0], curve.closes[:-1] + 1))
+    before = np.concatenate(([result.cash_start], curve.equity))[begins]
+    equity = np.insert(curve.equity, begins, before)
+    time_ns = np.insert(curve.time_ns, begins, curve.time_ns[begins] - 1)
+    closes = curve.closes + 1 + np.arange(len(curve.closes))
+    benchmark = np.insert(result.benchmark, begins, result.benchmark[begins])
+    return replace(result, equity=EquityCurve(time_ns, equity, equity, closes), benchmark=benchmark)

@@ -44,8 +44,11 @@ def test_every_figure_has_a_label_a_unit_and_a_definition_in_the_order_of_the_fi
 def test_real_returns_give_what_empyrical_gives(returns: Floats, oracle: Any) -> None:
     assert len(returns) > 1_500
     growth = float(np.prod(1 + returns) - 1)
-    curve = np.cumprod(1 + returns)
-    close = lambda value: pytest.approx(value, rel=1e-12)
+    curve = np.asarray(np.cumprod(1 + returns), np.float64)
+
+    def close(value: float) -> Any:
+        return pytest.approx(value, rel=1e-12)
+
     assert metrics.sharpe(returns, YEAR) == close(oracle.sharpe_ratio(returns))
     assert metrics.sortino(returns, YEAR) == close(oracle.sortino_ratio(returns))
     assert metrics.volatility(returns, YEAR) == close(oracle.annual_volatility(returns))

@@ -1,4 +1,4 @@
-"""A crossover over the SPY minutes of March 2011, traded by hand: real bars, and a run over them."""
+"""A crossover over the SPY minutes of March 2011, traded by hand: real bars and a run."""
 
 import gzip
 from functools import cache
@@ -70,7 +70,9 @@ def _ema(values: Floats, length: int) -> Floats:
 
 def _trade(seen: Bars, held: Floats) -> tuple[list[Fill], list[Order], Floats]:
     """Fills at the next open where the holding changes; cash after every bar."""
-    fills, orders, money = [], [], 100_000.0
+    fills: list[Fill] = []
+    orders: list[Order] = []
+    money = 100_000.0
     cash = np.full(len(seen), money)
     labels = seen.start_ns.astype("M8[ns]").astype("M8[D]").astype(str)
     for at in np.flatnonzero(np.diff(held)) + 1:

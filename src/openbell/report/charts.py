@@ -41,7 +41,8 @@ def write_chart(result: RunResult, bars: Mapping[str, Bars], path: Path) -> None
     price, equity, drawdown = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": (5, 3, 2)}
     )
-    price.set_title(f"{_title(result)}\n{_subtitle(result)}", loc="left", fontsize=9, color=WORDS)
+    figure.suptitle(_title(result), x=0.03, ha="left", fontsize=13, fontweight="bold", color=WORDS)
+    price.set_title(_subtitle(result), loc="left", fontsize=9, color=WORDS)
     for axes in (price, equity, drawdown):
         _dress(axes)
     if not len(line):
@@ -144,7 +145,7 @@ def _label_time(axes: Any, result: RunResult, line: Timeline) -> None:
     axes.set_xticklabels([labels.get(s, "") for s in line.session[chosen].tolist()])
 
 
-def write_heat_map(
+def write_heat_map(  # noqa: PLR0913  # the figures, then how they read
     path: Path,
     grid: NDArray[np.float64],
     rows: tuple[str, Sequence[Any]],
@@ -152,6 +153,7 @@ def write_heat_map(
     *,
     rank: str,
     title: str = "",
+    least_is_best: bool = False,
 ) -> None:
     """Write a sweep over two parameters as a picture, the best cell framed.
 
@@ -163,6 +165,8 @@ def write_heat_map(
         Each parameter's name and its values, in order.
     rank
         What the figure is called.
+    least_is_best
+        Whether the lowest figure is the best one: costs, for instance.
     """
     figure = Figure(figsize=(10, 6), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
@@ -172,7 +176,7 @@ def write_heat_map(
     )
     _name_cells(axes, rows, columns)
     figure.colorbar(image, ax=axes, label=rank)
-    best = _frame_best(axes, grid)
+    best = _frame_best(axes, -grid if least_is_best else grid)
     told = "nothing to rank" if best is None else (
         f"best {rows[0]}={rows[1][best[0]]}, {columns[0]}={columns[1][best[1]]}:"
         f" {rank} {text.number(float(grid[best]))}"

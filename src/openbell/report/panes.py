@@ -146,11 +146,12 @@ class _Board:
         color = {"field": "up", "transform": LinearColorMapper(palette=[DOWN, UP], low=0, high=1)}
         pane.segment("x", "high", "x", "low", source=source, color=color)
         # Rectangles, and not the library's bars: those pile up at the edge when out of view.
-        body = pane.rect("x", "middle", "width", "height", source=source, fill_color=color,
-                         line_color=color)  # fmt: skip
+        pane.rect("x", "middle", "width", "height", source=source, fill_color=color,
+                  line_color=color)  # fmt: skip
         ohlc = [(word, f"@{word}{{0,0.00[000000]}}") for word in ("open", "high", "low", "close")]
         rows = [("bar known at", _TIME), *ohlc, ("volume", "@volume{0,0.[00]}")]
-        pane.add_tools(HoverTool(renderers=[body], tooltips=rows, mode="vline",
+        pointed_at = pane.line("x", "close", source=source, line_alpha=0)
+        pane.add_tools(HoverTool(renderers=[pointed_at], tooltips=rows, mode="vline",
                                  formatters={"@time": "datetime"}))  # fmt: skip
 
     def _round_trips(self, pane: Any, name: str) -> None:

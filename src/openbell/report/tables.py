@@ -91,17 +91,18 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
     for name in HEADLINES:
         table.add_column(_SHORT[name], justify="right")
     for one in summaries:
-        figures = (text.figure(name, one["metrics"][name]) for name in HEADLINES)
-        table.add_row(
+        words = (
             one["id"],
             text.title(one["strategy"], one["parameters"]),
             ", ".join(one["on"]),
             f"{one['first_session']} → {one['last_session']}",
             one["fill"],
             text.costs(one["config"]["costs"]),
-            Text(one["status"], style="" if one["status"] == "done" else "red"),
-            *figures,
         )
+        status = Text(one["status"], style="" if one["status"] == "done" else "red")
+        figures = (text.figure(name, one["metrics"][name]) for name in HEADLINES)
+        # Text, so that no name is taken for markup.
+        table.add_row(*map(Text, words), status, *figures)
     return table
 
 
@@ -111,7 +112,7 @@ def compare_table(summaries: Sequence[Summary]) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for name, cells in _what_differs(summaries):
-        table.add_row(name, *cells)
+        table.add_row(name, *map(Text, cells))
     table.add_section()
     for name, figure in FIGURES.items():
         table.add_row(figure.label, *(text.figure(name, one["metrics"][name]) for one in summaries))

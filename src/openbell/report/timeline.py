@@ -73,13 +73,20 @@ class Timeline:
 
 
 def timeline(result: RunResult, bars: Mapping[str, Bars]) -> Timeline:
-    """The axis of a run over `bars`; empty when nothing was played."""
+    """The axis of a run over `bars`; empty when nothing was played.
+
+    The first row of a session is its opening, at which no bar is released: a bar that ends there
+    is one from before the session, which the run did not see.
+    """
     curve = result.equity
     ends = [b.end_ns for b in bars.values() if len(b)]
-    known = np.intersect1d(np.concatenate(ends), curve.time_ns) if ends else curve.time_ns
-    time_ns = np.unique(known)
+    time_ns = np.unique(np.concatenate(ends) if ends else curve.time_ns)
     first = np.searchsorted(curve.time_ns, time_ns, side="left")
     last = np.searchsorted(curve.time_ns, time_ns, side="right") - 1
+    if ends:
+        openings = np.append(0, curve.closes + 1)
+        seen = (first <= last) & ~np.isin(first, openings)
+        time_ns, first, last = time_ns[seen], first[seen], last[seen]
     return Timeline(time_ns, last, np.searchsorted(curve.closes, first, side="left"), zone_of(bars))
 
 

@@ -80,8 +80,18 @@
     for (const one of documents) {
       const panes = [...one.all_models].filter((model) => model.type === "Figure");
       labelTime(panes, read("axis-data"));
-      const refit = () => panes.forEach(fit);
-      panes[0].x_range.change.connect(refit);
+      // Later and once: tools set several ranges, one after the other.
+      let isDue = false;
+      const refit = () => {
+        isDue = false;
+        panes.forEach(fit);
+      };
+      const refitSoon = () => {
+        if (!isDue) requestAnimationFrame(refit);
+        isDue = true;
+      };
+      for (const range of [panes[0].x_range, ...panes.map((pane) => pane.y_range)])
+        range.change.connect(refitSoon);
       refit();
     }
     holder.classList.add("drawn");
