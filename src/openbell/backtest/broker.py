@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from openbell.backtest.config import RunConfig
 from openbell.backtest.fill_rules import Working, at_price, inside_bar
-from openbell.backtest.money import fee_of, is_affordable, slipped, whole_lots
+from openbell.backtest.money import (
+    fee_of,
+    is_affordable,
+    position_after,
+    slipped,
+    whole_lots,
+)
 from openbell.backtest.orders import NAN, Fill, Order, OrderKind, Outcome
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Terms
@@ -54,11 +60,12 @@ class Ledger:
         By ordinal of the instrument: signed units, and their average entry price.
     """
 
-    def __init__(self, cash: float, multipliers: Sequence[float]) -> None:
+    def __init__(self, cash: float, terms: Sequence[Terms]) -> None:
         self.cash = cash
-        self.positions = [0.0] * len(multipliers)
-        self.averages = [0.0] * len(multipliers)
-        self._multipliers = multipliers
+        self.positions = [0.0] * len(terms)
+        self.averages = [0.0] * len(terms)
+        self._multipliers = [t.multiplier for t in terms]
+        self._lots = [t.size_step for t in terms]
 
     def equity(self, prices: Sequence[float]) -> float:
         """Cash plus positions at these prices, added in order of the instruments."""
@@ -70,10 +77,14 @@ class Ledger:
                 total += position * price * multiplier
         return total
 
+    def after(self, ordinal: int, size: float) -> float:
+        """The position of an instrument after a fill of signed units."""
+        return position_after(self.positions[ordinal], size, self._lots[ordinal])
+
     def apply(self, ordinal: int, size: float, price: float, cash: float) -> None:
         """Take over a fill: signed units, their price, the cash after it."""
         before = self.positions[ordinal]
-        after = before + size
+        after = self.after(ordinal, size)
         if before * size >= 0.0:
             value = abs(before) * self.averages[ordinal] + abs(size) * price
             self.averages[ordinal] = value / abs(after) if after else 0.0
@@ -118,7 +129,7 @@ class Broker:
         prices: Callable[[int], Sequence[float]],
         session: Callable[[int, int], str],
     ) -> None:
-        self.ledger = Ledger(config.cash, [t.multiplier for t in terms])
+        self.ledger = Ledger(config.cash, terms)
         self.terms = terms
         self.orders: list[Order] = []
         self.fills: list[Fill] = []
@@ -151,7 +162,7 @@ class Broker:
         self._numbered += 1
         kind = _kind(limit, stop, trail)
         self.placed.append(
-            Order(self._numbered, time_ns, instrument, size, kind, limit, stop, trail, tag)
+            Order(self._numbered, time_ns, instrument, float(size), kind, limit, stop, trail, tag)
         )
         return self._numbered
 
@@ -163,19 +174,20 @@ class Broker:
 
     def waiting(self, ordinal: int) -> float:
         """Units that working and newly placed market orders of an instrument will add."""
-        name = self._names[ordinal]
+        if not self.working and not self.placed:
+            return 0.0
+        name, lot = self._names[ordinal], self.terms[ordinal].size_step
         new = (o for o in self.placed if isinstance(o, Order))
         orders = [*(w.order for w in self.working), *new]
-        return sum(o.size for o in orders if o.instrument == name and o.kind == "market")
+        market = (o.size for o in orders if o.instrument == name and o.kind == "market")
+        return sum(whole_lots(size, lot) for size in market)
 
     # What happens to it
 
     def match(self, at: int, on_fill: Callable[[Fill], None]) -> None:
         """Try the working orders against what is offered in a slice."""
-        waiting, self.working = self.working, []
-        for working in waiting:
-            if not self._try(working, at, on_fill):
-                self.working.append(working)
+        for working in tuple(self.working):
+            self._try(working, at, on_fill)
 
     def accept(self, at: int, time_ns: int, on_fill: Callable[[Fill], None]) -> None:
         """Number and put to work what was placed in a slice; carry out what was cancelled."""
@@ -220,18 +232,18 @@ class Broker:
             self._note(at, CANCELLED, found[0].order)
             self.outcomes.append(Outcome(number, time_ns, "cancelled", "by the strategy"))
 
-    def _try(self, working: Working, at: int, on_fill: Callable[[Fill], None]) -> bool:
-        """Fill an order or refuse it; False if it goes on waiting."""
+    def _try(self, working: Working, at: int, on_fill: Callable[[Fill], None]) -> None:
+        """Fill an order or refuse it, or leave it waiting."""
         for offer in self._offers(working.ordinal, at):
             if self._inside and offer.bar is not None:
                 price = inside_bar(working, offer.bar)
             else:
                 price = at_price(working, offer.buy if working.sign > 0 else offer.sell)
             if price == price:  # not NaN
+                self.working.remove(working)
                 self._fill(working, price, offer, at, on_fill)
-                return True
+                return
             working.follow(*offer.reach)
-        return False
 
     def _fill(
         self,
@@ -253,8 +265,7 @@ class Broker:
         value = size * paid * terms.multiplier
         fee = fee_of(value, size, costs.fee_per_unit, costs.fee_rate, costs.fee_minimum)
         cash = ledger.cash - sign * value - fee
-        before = ledger.positions[ordinal]
-        if not self._can_pay(ordinal, before + sign * size, paid, cash, at):
+        if not self._can_pay(ordinal, ledger.after(ordinal, sign * size), paid, cash, at):
             self._refuse(order, at, "not enough money")
             return
         ledger.apply(ordinal, sign * size, paid, cash)
@@ -276,6 +287,8 @@ class Broker:
 
     def _can_pay(self, ordinal: int, after: float, price: float, cash: float, at: int) -> bool:
         positions = self.ledger.positions
+        if after == 0.0:
+            return True
         prices = self._prices(at)
         gross, equity = 0.0, cash
         for k, terms in enumerate(self.terms):

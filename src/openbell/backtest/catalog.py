@@ -46,7 +46,7 @@ class Loaded:
     sources
         Its files, name to text, kept with a run.
     ref
-        By which `load_strategy` finds it again; empty for a class that is in no file.
+        By which `load_strategy` finds it again; empty for a class that is not at a file's top.
     """
 
     strategy: Strategy
@@ -105,7 +105,8 @@ def from_instance(strategy: Strategy) -> Loaded:
         return Loaded(strategy, Code({file: _sha(text)}), name, {file: text}, "")
     path = Path(found).resolve()
     text = path.read_text(encoding="utf-8")
-    ref = name if own else f"{path}:{cls.__qualname__}"
+    is_local = "." in cls.__qualname__  # made within a function: no other process can find it
+    ref = name if own else "" if is_local else f"{path}:{cls.__qualname__}"
     return Loaded(strategy, Code({path.name: _sha(text)}), name, {path.name: text}, ref)
 
 
@@ -138,11 +139,10 @@ def _run_file(path: Path) -> ModuleType:
     text = path.read_bytes()
     try:
         ast.parse(text, filename=str(path))
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        raise BadDataError(
-            f"{path} is not Python: {error}" + (f", line {line}" if line else "")
-        ) from None
+    except SyntaxError as error:
+        raise BadDataError(f"{path} is not Python: line {error.lineno}: {error.msg}") from None
+    except ValueError as error:
+        raise BadDataError(f"{path} is not Python: {error}") from None
     name = f"openbell_strategy_{hashlib.sha256(text).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -200,8 +200,13 @@ class Context:
         if self._targets.get(instrument) == target:
             return
         ordinal = self._ordinal(instrument)
-        self._targets[instrument] = target
+        instrument = self.instruments[ordinal]
+        if not math.isfinite(target):
+            raise UsageError(f"a target of {target}", hint="want 1, 0, -1 or a part of it")
+        if self._targets[instrument] == target:
+            return
         wanted = self._wanted(ordinal, instrument, target)
+        self._targets[instrument] = target
         held = self._broker.ledger.positions[ordinal] + self._broker.waiting(ordinal)
         if wanted != held:
             self._broker.place(self.now_ns, instrument, wanted - held)
@@ -247,9 +252,14 @@ class Context:
                 "sizing by risk needs a stop",
                 hint="order with ctx.buy(ctx.size_for_risk(stop)) instead of ctx.target",
             )
+        price = self.price(instrument)
+        if price != price and sizing != UNITS:  # NaN
+            raise UsageError(
+                f"{instrument} has no price yet", hint="want a position once it had a bar"
+            )
         return wanted_units(
             target,
-            self.price(instrument),
+            price,
             self.equity if sizing in (PERCENT, VOLATILITY) else 0.0,
             self._wide[instrument].value if self._wide else 0.0,
             sizing,

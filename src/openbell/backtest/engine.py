@@ -29,7 +29,7 @@ from openbell.backtest.orders import Fill
 from openbell.backtest.result import EquityCurve, Status
 from openbell.backtest.strategy import Strategy, overrides
 from openbell.market.columns import Floats, Ints
-from openbell.market.errors import CancelledError
+from openbell.market.errors import CancelledError, UsageError
 from openbell.market.instrument import Terms
 from openbell.market.moments import iso
 from openbell.market.progress import CancelToken, Progress, silent
@@ -80,7 +80,7 @@ class Engine:
         )
         self.context = Context(config, system, self.broker, self.view.prices_now)
         self._loop = self._choose_loop()
-        self._mark = system.names.index(config.benchmark) if config.benchmark else 0
+        self._mark = _position(config.benchmark, system.names) if config.benchmark else 0
         self._cash = config.cash
         self._positions = [0.0] * len(system.names)
         self._parts: list[tuple[Ints, Floats, Floats, Ints, Floats]] = []
@@ -119,14 +119,10 @@ class Engine:
     def _play(self, bars_per_year: float, progress: Progress, cancel: CancelToken | None) -> None:
         self.strategy.on_start(self.context)
         self.context.begin(bars_per_year)
-        last: Step | None = None
         for step in self.system.steps(progress=progress, cancel=cancel):
             if self.view.chunk is not self.system.coordinator.chunk:
                 self._turn_chunk()
             self._act(step)
-            last = step
-        if last is not None and self.config.close_at_end:
-            self.broker.close_out(last.begin, self.system.clock.now(), self._on_fill)
         self.strategy.on_stop(self.context)
         self._keep_equity(len(self.view.times_ns))
 
@@ -140,6 +136,15 @@ class Engine:
         callback(self.context, step.played.session)
         if self.broker.placed:
             self._accept(step.begin)
+        if self.config.close_at_end and self._is_last(step):
+            now_ns = self.system.clock.now()
+            self.broker.close_out(step.begin, now_ns, self._on_fill)
+
+    def _is_last(self, step: Step) -> bool:
+        """Whether this is the last close of the run."""
+        chunk = self.view.chunk
+        ends = max(p.session.close_ns for p in self.system.agenda.sessions)
+        return chunk is not None and step is chunk.steps[-1] and chunk.times_ns[-1] == ends
 
     def _turn_chunk(self) -> None:
         if self.view.chunk is not None:
@@ -216,9 +221,13 @@ class Engine:
         """Keep what there is up to the slice at which the run stopped."""
         if self.view.chunk is None:
             return
+        if self.view.chunk is not self.system.coordinator.chunk:  # between two chunks
+            self._keep_equity(len(self.view.times_ns))
+            return
         at = self.system.clock.cursor.slice
         label = next((d.session.label for d in self.system.session_data if d.session), "")
-        self.system.tape.close_session(at, label)
+        if label:
+            self.system.tape.close_session(at, label)
         self._keep_equity(at + 1)
 
     def _blame(self, raised: Exception) -> str:
@@ -295,3 +304,9 @@ class Engine:
         first = mark[np.isfinite(mark)][:1]
         benchmark = self.config.cash * (mark / first) if len(first) else np.full(len(mark), np.nan)
         return curve, benchmark, self._exposed / self._rows if self._rows else 0.0
+
+
+def _position(name: str, names: Sequence[str]) -> int:
+    if name not in names:
+        raise UsageError(f"the benchmark {name} is not played", hint=f"use {' or '.join(names)}")
+    return names.index(name)

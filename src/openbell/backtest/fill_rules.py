@@ -53,7 +53,7 @@ def at_price(working: Working, price: float) -> float:
     Used with the next open, the close, a quote's side, or a trade's price.
     """
     order, sign = working.order, working.sign
-    if order.kind == "market":
+    if order.kind == "market" or price != price:  # NaN: this side is not offered
         return price
     if working.stop == working.stop:  # a stop that was not reached before
         if sign * (price - working.stop) < 0:

@@ -14,10 +14,12 @@ import numpy as np
 from numba import njit
 
 from openbell.backtest import money
-from openbell.market.columns import Floats
+from openbell.market.columns import Floats, Ints
 
 slipped = njit(cache=True, nogil=True, inline="always")(money.slipped)
 fee_of = njit(cache=True, nogil=True, inline="always")(money.fee_of)
+whole_lots = njit(cache=True, nogil=True, inline="always")(money.whole_lots)
+position_after = njit(cache=True, nogil=True, inline="always")(money.position_after)
 is_affordable = njit(cache=True, nogil=True, inline="always")(money.is_affordable)
 wanted_units = njit(cache=True, nogil=True, inline="always")(money.wanted_units)
 
@@ -228,6 +230,9 @@ TERMS = 13
 # Places of the figures a run gives.
 F_EQUITY, F_DRAWDOWN, F_SHARPE, F_FILLS, F_TRIPS, F_WINS, F_REJECTED, F_FEES = range(8)
 FIGURES = 8
+# Places of a run's books: money and position, then the round trip under way.
+B_CASH, B_POSITION, B_ENTERED, B_ENTRY_VALUE, B_LEFT, B_EXIT_VALUE, B_FEES = range(7)
+BOOKS = 7
 
 
 @njit(cache=True, nogil=True)
@@ -235,7 +240,7 @@ def play_signals(
     bars: Floats,
     targets: Floats,
     vol: Floats,
-    closes: Floats,
+    ends: Ints,
     terms: Floats,
     sessions_per_year: float,
     fills: Floats,
@@ -252,8 +257,8 @@ def play_signals(
         What is wanted after each bar; NaN wants no change.
     vol : shape (n,) or (0,)
         Yearly volatility, for sizing by it.
-    closes : shape (n,)
-        1 at the last bar of a session, 0 elsewhere.
+    ends : int64, shape (sessions,)
+        How many bars are known at each session's close; a session may have none of its own.
     fills : shape (k, 5) or (0, 5)
         Takes (bar, size, price, fee, cash) of each fill, as far as it reaches.
     equity_out : shape (n,) or (0,)
@@ -267,100 +272,124 @@ def play_signals(
         How many fills there were.
     """
     o, c, v = bars[OPEN], bars[CLOSE], bars[VOLUME]
-    cash = terms[T_CASH]
     multiplier = terms[T_MULTIPLIER]
-    lot = terms[T_LOT]
     same_close = terms[T_SAME_CLOSE] > 0.0
-    position = 0.0
-    pending = 0.0
-    asked = 0.0
-    entry_equity = cash
-    peak = cash
-    worst = 0.0
-    last_close = cash
-    sessions = 0.0
-    mean = 0.0
-    spread = 0.0
-    filled = 0
-    trips = 0.0
-    wins = 0.0
-    rejected = 0.0
-    fees = 0.0
+    figures[:] = 0.0
+    books = np.zeros(BOOKS)
+    books[B_CASH] = terms[T_CASH]
+    cash, position = books[B_CASH], 0.0
+    pending, asked = 0.0, 0.0
+    equity = peak = last_close = cash
+    worst, mean, spread = 0.0, 0.0, 0.0
     keep_equity = len(equity_out) > 0
-    for i in range(len(c)):
-        for moment in range(2):
-            if moment == 1:
-                target = targets[i]
-                if target == target and target != asked:
-                    asked = target
-                    equity = cash + position * c[i] * multiplier
-                    wide = vol[i] if len(vol) else 0.0
-                    wanted = wanted_units(
-                        target, c[i], equity, wide, terms[T_SIZING], terms[T_SIZE], multiplier, lot
-                    )
-                    pending = wanted - position
-                if not same_close:
-                    break
-            if pending == 0.0 or (moment == 0 and same_close):
-                continue
-            size = abs(pending)
-            sign = 1.0 if pending > 0.0 else -1.0
-            at = c[i] if same_close else o[i]
-            price = slipped(
-                at, sign, size, v[i], terms[T_STEPS_AWAY], terms[T_SLIP_RATE], terms[T_IMPACT]
-            )
-            value = size * price * multiplier
-            fee = fee_of(value, size, terms[T_FEE_UNIT], terms[T_FEE_RATE], terms[T_FEE_MINIMUM])
-            new_cash = cash - sign * value - fee
-            new_position = position + pending
-            worth = new_position * price * multiplier
-            pending = 0.0
-            if not is_affordable(
-                abs(worth), new_cash + worth, terms[T_LEVERAGE], position, new_position
-            ):
-                rejected += 1.0
-                continue
-            if position == 0.0:
-                entry_equity = cash
-            elif new_position == 0.0 or new_position * position < 0.0:
-                trips += 1.0
-                flat = cash + position * price * multiplier - fee
-                wins += 1.0 if flat > entry_equity else 0.0
-                entry_equity = flat
-            cash = new_cash
-            position = new_position
-            fees += fee
-            if filled < len(fills):
-                fills[filled, 0] = i
-                fills[filled, 1] = sign * size
-                fills[filled, 2] = price
-                fills[filled, 3] = fee
-                fills[filled, 4] = cash
-            filled += 1
-        equity = cash + position * c[i] * multiplier
-        if keep_equity:
-            equity_out[i] = equity
-        if equity > peak:
-            peak = equity
-        elif equity < peak * (1.0 + worst):
-            worst = equity / peak - 1.0
-        if closes[i] > 0.0:
-            gained = equity / last_close - 1.0
-            last_close = equity
-            sessions += 1.0
-            away = gained - mean
-            mean += away / sessions
-            spread += away * (gained - mean)
-    figures[F_EQUITY] = cash + position * c[-1] * multiplier if len(c) else cash
+    first = 0
+    for session in range(len(ends)):
+        for i in range(first, ends[session]):
+            if pending != 0.0:
+                _trade(i, o[i], v[i], pending, terms, books, fills, figures)
+                cash, position = books[B_CASH], books[B_POSITION]
+                pending = 0.0
+            if targets[i] != asked and not np.isnan(targets[i]):
+                asked = targets[i]
+                equity = cash + position * c[i] * multiplier
+                wide = vol[i] if len(vol) else 0.0
+                wanted = wanted_units(
+                    asked, c[i], equity, wide,
+                    terms[T_SIZING], terms[T_SIZE], multiplier, terms[T_LOT],
+                )  # fmt: skip
+                pending = wanted - position
+                if same_close and pending != 0.0:
+                    _trade(i, c[i], v[i], pending, terms, books, fills, figures)
+                    cash, position = books[B_CASH], books[B_POSITION]
+                    pending = 0.0
+            equity = cash + position * c[i] * multiplier
+            if keep_equity:
+                equity_out[i] = equity
+            if equity > peak:
+                peak = equity
+            elif equity < peak * (1.0 + worst):
+                worst = equity / peak - 1.0
+        first = ends[session]
+        gained = equity / last_close - 1.0
+        last_close = equity
+        away = gained - mean
+        mean += away / (session + 1.0)
+        spread += away * (gained - mean)
+    figures[F_EQUITY] = equity
     figures[F_DRAWDOWN] = worst
     figures[F_SHARPE] = np.nan
-    if sessions > 1.0 and spread > 0.0:
-        figures[F_SHARPE] = (
-            mean / math.sqrt(spread / (sessions - 1.0)) * math.sqrt(sessions_per_year)
-        )
-    figures[F_FILLS] = filled
-    figures[F_TRIPS] = trips
-    figures[F_WINS] = wins
-    figures[F_REJECTED] = rejected
-    figures[F_FEES] = fees
-    return filled
+    if len(ends) > 1 and spread > 0.0:
+        deviation = math.sqrt(spread / (len(ends) - 1.0))
+        figures[F_SHARPE] = mean / deviation * math.sqrt(sessions_per_year)
+    return int(figures[F_FILLS])
+
+
+@njit(cache=True, nogil=True)
+def _trade(
+    i: int,
+    at: float,
+    volume: float,
+    pending: float,
+    terms: Floats,
+    books: Floats,
+    fills: Floats,
+    figures: Floats,
+) -> None:
+    """Fill a market order for `pending` units at a price, or refuse it; as `broker.Broker`."""
+    sign = 1.0 if pending > 0.0 else -1.0
+    size = abs(whole_lots(pending, terms[T_LOT]))
+    price = slipped(
+        at, sign, size, volume, terms[T_STEPS_AWAY], terms[T_SLIP_RATE], terms[T_IMPACT]
+    )
+    value = size * price * terms[T_MULTIPLIER]
+    fee = fee_of(value, size, terms[T_FEE_UNIT], terms[T_FEE_RATE], terms[T_FEE_MINIMUM])
+    cash = books[B_CASH] - sign * value - fee
+    before = books[B_POSITION]
+    after = position_after(before, sign * size, terms[T_LOT])
+    worth = after * price * terms[T_MULTIPLIER]
+    if size == 0.0 or not is_affordable(abs(worth), cash + worth, terms[T_LEVERAGE], before, after):
+        figures[F_REJECTED] += 1.0
+        return
+    _count_trip(before, sign, size, price, fee, terms[T_MULTIPLIER], books, figures)
+    books[B_CASH], books[B_POSITION] = cash, after
+    figures[F_FEES] += fee
+    filled = int(figures[F_FILLS])
+    figures[F_FILLS] += 1.0
+    if filled < len(fills):
+        row = fills[filled]
+        row[0], row[1], row[2], row[3], row[4] = i, sign * size, price, fee, cash
+
+
+@njit(cache=True, nogil=True)
+def _count_trip(
+    before: float,
+    sign: float,
+    size: float,
+    price: float,
+    fee: float,
+    multiplier: float,
+    books: Floats,
+    figures: Floats,
+) -> None:
+    """Put a fill into the round trip under way; end it where it comes back to flat or beyond."""
+    if before * sign >= 0.0:
+        books[B_ENTERED] += size
+        books[B_ENTRY_VALUE] += size * price
+        books[B_FEES] += fee
+        return
+    held = abs(before)
+    closing = min(size, held)
+    share = fee * (closing / size)
+    books[B_LEFT] += closing
+    books[B_EXIT_VALUE] += closing * price
+    books[B_FEES] += share
+    if size < held:
+        return
+    profit = (books[B_EXIT_VALUE] - books[B_ENTRY_VALUE]) * -sign * multiplier - books[B_FEES]
+    figures[F_TRIPS] += 1.0
+    figures[F_WINS] += 1.0 if profit > 0.0 else 0.0
+    books[B_ENTERED:] = 0.0
+    if size > held:
+        books[B_ENTERED] = size - closing
+        books[B_ENTRY_VALUE] = (size - closing) * price
+        books[B_FEES] = fee - share

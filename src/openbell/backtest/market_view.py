@@ -14,6 +14,7 @@ from openbell.backtest.broker import Offer
 from openbell.backtest.orders import FillMode
 from openbell.market.bars import Bar, Bars
 from openbell.market.columns import Columns, Floats
+from openbell.market.errors import UsageError
 from openbell.market.ticks import Quote, Quotes, Trade, Trades
 from openbell.replay import kernels
 from openbell.replay.chunk import Chunk
@@ -54,13 +55,14 @@ class MarketView:
         self._quotes = [self._first_track(k, kernels.QUOTE) for k in range(count)]
         self._trades = [self._first_track(k, kernels.TRADE) for k in range(count)]
         self._last = [float("nan")] * count
-        self._close_lists: list[list[float]] = []
+        self._close_lists: list[list[float]] = [[float("nan")]] * count
         self._calendar = [
             next(i for i, d in enumerate(system.session_data) if name in d.instruments)
             for name in system.names
         ]
         tick = {"quotes": self._quote_offers, "trades": self._trade_offers}
         self.offers = tick.get(fill, self._bar_offers)
+        self._require_offers({"quotes": self._quotes, "trades": self._trades}.get(fill, self._base))
 
     def load(self) -> None:
         """Go on to the coordinator's present chunk."""
@@ -111,6 +113,15 @@ class MarketView:
 
     # Inside
 
+    def _require_offers(self, tracks: Sequence[int]) -> None:
+        kind = self._fill if self._fill in ("quotes", "trades") else "bars"
+        for name, track in zip(self._system.names, tracks, strict=True):
+            if track < 0:
+                raise UsageError(
+                    f"fills {self._fill} need {kind} of {name}",
+                    hint=f"play its {kind}, too, or choose another fill mode",
+                )
+
     def _first_track(self, instrument: int, kind: int) -> int:
         found = [
             i
@@ -150,12 +161,16 @@ class MarketView:
         return [self._bar_offer(track, row, at) for row in self._new_rows(track, at)]
 
     def _bar_offer(self, track: int, row: int, at: int) -> Offer:
-        bar = self.bars_of(track).bar(row)
-        inside = (bar.open, bar.high, bar.low, bar.close) if self._fill == "intrabar" else None
-        price, time_ns = bar.open, bar.start_ns
+        bars = self.bars_of(track)
+        volume = bars.volume.item(row)
         if self._fill == "same_close":
-            price, time_ns = bar.close, self.times_ns[at]
-        return Offer(price, price, time_ns, bar.volume, inside, (bar.high, bar.low))
+            price = bars.close.item(row)
+            return Offer(price, price, self.times_ns[at], volume, None, (price, price))
+        price, high, low = bars.open.item(row), bars.high.item(row), bars.low.item(row)
+        inside = None
+        if self._fill == "intrabar":
+            inside = (price, high, low, bars.close.item(row))
+        return Offer(price, price, bars.start_ns.item(row), volume, inside, (high, low))
 
     def _quote_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
         track = self._quotes[ordinal]

@@ -57,11 +57,19 @@ def is_affordable(
 
 
 def whole_lots(size: float, lot: float) -> float:
-    """`size` cut towards zero to whole lots; a billionth of a lot is forgiven."""
+    """`size` cut towards zero to whole lots; what rounding takes from a lot is forgiven."""
     if lot <= 0.0:
         return size
-    lots = math.trunc(size / lot + math.copysign(1e-9, size))
-    return float(lots) * lot
+    lots = size / lot
+    return float(math.trunc(lots + math.copysign(1e-9 + 1e-14 * abs(lots), lots))) * lot
+
+
+def position_after(before: float, size: float, lot: float) -> float:
+    """A position changed by a fill: whole lots, so that 0.1 + 0.2 − 0.3 is flat."""
+    after = before + size
+    if lot > 0.0:
+        return float(math.floor(after / lot + 0.5)) * lot
+    return 0.0 if abs(after) <= 1e-12 * abs(size) else after
 
 
 # What a target of 1 means, as a number for kernels; names in `config.SIZINGS`.
@@ -98,7 +106,8 @@ def wanted_units(  # noqa: PLR0913, PLR0917  # scalars only, so that it compiles
         wanted = target * size * equity / (unit * volatility)
     else:
         wanted = 0.0
+    # As `whole_lots`, which a compiled function cannot call.
     if lot <= 0.0:
         return wanted
-    lots = math.trunc(wanted / lot + math.copysign(1e-9, wanted))
-    return float(lots) * lot
+    lots = wanted / lot
+    return float(math.trunc(lots + math.copysign(1e-9 + 1e-14 * abs(lots), lots))) * lot

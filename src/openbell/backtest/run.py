@@ -279,8 +279,9 @@ def _warnings(engine: Engine) -> tuple[str, ...]:
     rejected = sum(outcome.state == "rejected" for outcome in engine.broker.outcomes)
     if rejected:
         found.append(f"{rejected:,} orders were rejected")
-    if engine.broker.working:
-        found.append(f"{len(engine.broker.working):,} orders were still waiting at the end")
+    waiting = len(engine.broker.working) + len(engine.broker.placed)
+    if waiting:
+        found.append(f"{waiting:,} orders were still waiting at the end")
     corrupt = sum(c.corrupt for c in engine.system.counts.values())
     if corrupt:
         found.append(f"{corrupt:,} corrupt rows were withheld")

@@ -7,7 +7,7 @@ targets; the engine plays it like any other, and a sweep runs it compiled.
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from openbell.backtest.indicators import Column
@@ -146,9 +146,12 @@ class Strategy:
         """The parameters by name, in order of declaration, base classes first."""
         found: dict[str, Parameter] = {}
         for owner in reversed(cls.__mro__):
-            for name, annotation in inspect.get_annotations(owner, eval_str=True).items():
-                if annotation in (int, float, str, bool) and name in vars(owner):
-                    found[name] = _parameter(name, annotation, vars(owner)[name])
+            annotations = inspect.get_annotations(owner, eval_str=True)
+            for name, value in vars(owner).items():
+                if annotations.get(name) in (int, float, str, bool):
+                    found[name] = _parameter(name, annotations[name], value)
+                elif name in found and name not in annotations:
+                    found[name] = replace(found[name], default=found[name].check(value))
         return found
 
     @property

@@ -37,11 +37,11 @@ from openbell.backtest.run import (
 from openbell.backtest.shared_columns import ColumnFiles, ColumnStore, write_columns
 from openbell.backtest.strategy import CALLBACKS, SignalStrategy, Strategy
 from openbell.market.bars import Bars
-from openbell.market.columns import Floats
+from openbell.market.columns import Floats, Ints
 from openbell.market.errors import OpenbellError, RunError, UsageError
+from openbell.market.instrument import Pin
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
-from openbell.replay.chunk import Rows
 from openbell.replay.system import System
 
 MAX_RUNS = 1_000_000
@@ -159,7 +159,7 @@ def run_sweep(  # noqa: PLR0913  # what decides, then how it is done and told
     workers = workers or os.cpu_count() or 1
     pins = resolve(config, store)
     config = replace(config, on=tuple(map(str, pins)))
-    runner = _kernel_runner if _fits_kernel(loaded.strategy, config, len(pins)) else _event_runner
+    runner = _kernel_runner if _fits_kernel(loaded.strategy, config, pins) else _event_runner
     figures: list[Floats] = []
     with runner(loaded, config, store, workers) as (executor, one):
         for done, values in enumerate(_ordered(executor, one, sets, 2 * workers), 1):
@@ -213,14 +213,15 @@ def combinations(strategy: Strategy, grid: Mapping[str, Sequence[Any]]) -> list[
 # The compiled way
 
 
-def _fits_kernel(strategy: Strategy, config: RunConfig, instruments: int) -> bool:
+def _fits_kernel(strategy: Strategy, config: RunConfig, pins: Sequence[Pin]) -> bool:
     """Whether a run is decided by a column function and market orders alone."""
     is_plain = isinstance(strategy, SignalStrategy) and not any(
         getattr(type(strategy), name) is not getattr(SignalStrategy, name) for name in CALLBACKS
     )
     return (
         is_plain
-        and instruments == 1
+        and len(pins) == 1
+        and pins[0].series.is_bars
         and config.fill in ("next_open", "intrabar", "same_close")
         and config.sizing in SIZING_NUMBERS
         and not config.close_at_end
@@ -233,6 +234,8 @@ def _kernel_runner(
 ) -> Iterator[tuple[Executor, Callable[[dict[str, Any]], Floats]]]:
     columns = KernelColumns.of(config, store)
     cls = type(loaded.strategy)
+    if config.min_quality:  # completeness is measured by playing
+        _require_done(run_backtest(loaded.strategy, config, store, loaded.code))
 
     def one(parameters: dict[str, Any]) -> Floats:
         strategy = cls(**parameters)
@@ -252,12 +255,12 @@ class KernelColumns:
     ----------
     bars : float64, shape (5, n)
         The bars that would be played, in order.
-    closes : float64, shape (n,)
-        1 at the last bar of a session.
+    ends : int64, shape (sessions,)
+        How many of them are known at each session's close.
     """
 
     bars: Floats
-    closes: Floats
+    ends: Ints
     volatility: Floats
     terms: Floats
     sessions_per_year: float
@@ -277,7 +280,9 @@ class KernelColumns:
         wide = np.empty(0)
         if config.sizing == "volatility":
             wide = volatility(VOLATILITY_BARS, per_year * bars_per_session(system)).over(data)
-        return cls(stacked, _last_of_session(rows), wide, _terms(config, pins), per_year)
+        sessions = np.arange(len(system.agenda.sessions))
+        ends = np.searchsorted(rows.session, sessions, side="right").astype(np.int64)
+        return cls(stacked, ends, wide, _terms(config, pins), per_year)
 
     def run(
         self, strategy: SignalStrategy, *, fills: int = 0, keep_equity: bool = False
@@ -291,17 +296,10 @@ class KernelColumns:
         equity = np.empty(n if keep_equity else 0)
         figures = np.empty(kernels.FIGURES)
         count = kernels.play_signals(
-            self.bars, targets, self.volatility, self.closes, self.terms,
+            self.bars, targets, self.volatility, self.ends, self.terms,
             self.sessions_per_year, found, equity, figures,
         )  # fmt: skip
         return _figures(figures, self.terms), found[:count], equity
-
-
-def _last_of_session(rows: Rows) -> Floats:
-    session = rows.session
-    last = np.ones(len(session))
-    last[:-1] = session[1:] != session[:-1]
-    return last
 
 
 def _terms(config: RunConfig, pins: Sequence[Any]) -> Floats:
@@ -373,8 +371,7 @@ class _EventRun:
             result = self._run(parameters)
         except OpenbellError as error:
             raise RunError(f"with {parameters}: {error.message}", hint=error.hint) from None
-        if result.status != "done":
-            raise RunError(f"with {parameters}: {result.error}")
+        _require_done(result)
         m = result.metrics
         rejected = sum(o.state == "rejected" for o in result.outcomes)
         return np.array(
@@ -391,6 +388,11 @@ class _EventRun:
 
 
 # Common
+
+
+def _require_done(result: RunResult) -> None:
+    if result.status != "done":
+        raise RunError(f"with {dict(result.config.parameters)}: {result.error}")
 
 
 def _ordered(

@@ -9,6 +9,9 @@ from openbell.backtest.result import RunResult
 from openbell.market.moments import iso
 from openbell.replay.tape import CANCELLED, DECISIONS, FILLED, PLACED, Entry
 
+# What the four numbers of a decision are.
+_NUMBERS = {PLACED: ("size", "limit", "stop", "trail"), FILLED: ("size", "price", "fee", "cash")}
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -45,8 +48,9 @@ class Verification:
 def compare_runs(stored: RunResult, again: RunResult) -> Verification:
     """Compare a stored run with the same run done again.
 
-    The seals decide. If they differ, sessions are compared digest by digest, and the decisions of
-    the first that differs one by one.
+    The seals decide. If they differ, sessions are compared digest by digest, and the decisions
+    from the first that differs on one by one: changed settings show in every digest, even where
+    they changed no decision yet.
     """
     causes = _causes(stored, again)
     if stored.seal == again.seal and stored.seal:
@@ -58,14 +62,17 @@ def compare_runs(stored: RunResult, again: RunResult) -> Verification:
         return Verification(is_same=True, text=text, seal=stored.seal, causes=causes)
     at, label = _first_session(stored, again)
     before, after = _first_entry(stored, again, at)
-    names = list(stored.multipliers)
-    expected, found = _say(before, names), _say(after, names)
-    where = f"session {label}" if label else "before the first session"
     entry = before or after
-    if entry is None:
+    if entry is not None:
+        label = _label_of(entry, stored if before else again)
+    expected, found = _say_both(before, after, list(stored.multipliers))
+    if not stored.seal:
+        what = f"nothing to compare: {stored.error or 'no session was closed'}"
+    elif entry is None:
         what = "the data or the settings, no decision"
     else:
         what = f"{_time(entry)} UTC, order {entry.order}: was {expected}, now {found}"
+    where = f"session {label}" if label else "before the first session"
     because = f" ({'; '.join(causes)})" if causes else " (nothing known has changed)"
     return Verification(
         is_same=False,
@@ -110,11 +117,22 @@ def _first_session(stored: RunResult, again: RunResult) -> tuple[int, str]:
 
 
 def _first_entry(stored: RunResult, again: RunResult, at: int) -> tuple[Entry | None, Entry | None]:
-    before, after = ([e for e in run.entries if e.session == at] for run in (stored, again))
+    before, after = ([e for e in run.entries if e.session >= at] for run in (stored, again))
     for a, b in zip_longest(before, after):
         if a is None or b is None or not _equal(a, b):
-            return a, b
+            return _earlier(a, b)
     return None, None
+
+
+def _earlier(a: Entry | None, b: Entry | None) -> tuple[Entry | None, Entry | None]:
+    """Two decisions that differ; only the earlier one where they are of different orders."""
+    if a is None or b is None or (a.what, a.order) == (b.what, b.order):
+        return a, b
+    return (a, None) if a.time_ns <= b.time_ns else (None, b)
+
+
+def _label_of(entry: Entry, run: RunResult) -> str:
+    return run.sessions[entry.session].label if entry.session < len(run.sessions) else ""
 
 
 def _equal(a: Entry, b: Entry) -> bool:
@@ -126,6 +144,23 @@ def _time(entry: Entry) -> str:
     return iso(entry.time_ns)[11:].removesuffix("Z")
 
 
+def _say_both(before: Entry | None, after: Entry | None, names: Sequence[str]) -> tuple[str, str]:
+    """Both decisions in words, with as much as it takes to tell them apart."""
+    said = _say(before, names), _say(after, names)
+    if said[0] != said[1] or before is None or after is None:
+        return said
+    if before.time_ns != after.time_ns:
+        return f"{said[0]} at {iso(before.time_ns)}", f"{said[1]} at {iso(after.time_ns)}"
+    words = _NUMBERS.get(before.what, _NUMBERS[PLACED])
+    return _exactly(said[0], before, after, words), _exactly(said[1], after, before, words)
+
+
+def _exactly(said: str, entry: Entry, other: Entry, words: Sequence[str]) -> str:
+    """What was said, and every number that differs from another decision's, in full."""
+    pairs = zip(words, entry[-4:], other[-4:], strict=True)
+    return ", ".join([said, *(f"{word} {x!r}" for word, x, y in pairs if x != y)])
+
+
 def _say(entry: Entry | None, names: Sequence[str]) -> str:
     if entry is None:
         return "none"
@@ -134,10 +169,8 @@ def _say(entry: Entry | None, names: Sequence[str]) -> str:
     if entry.what == PLACED:
         levels = [
             f" {word} {value:g}"
-            for word, value in zip(
-                ("limit", "stop", "trail"), (entry.price, entry.extra, entry.more), strict=True
-            )
-            if value == value  # not NaN
+            for word, value in zip(_NUMBERS[PLACED], entry[-4:], strict=True)
+            if word != "size" and value == value  # not NaN
         ]
         return f"{side} {abs(entry.size):g}{name}{''.join(levels)}"
     if entry.what == FILLED:
