@@ -101,11 +101,11 @@ def backtest(
         raise typer.Exit(code)
 
 
-def _lake(lake: Path | None, **folders: Path | None) -> "Lake":
+def _lake(lake: Path | None, *, runs: Path | None = None, sweeps: Path | None = None) -> "Lake":
     from openbell.app.lake import Lake, open_lake
     from openbell.app.settings import settings
 
-    return Lake(open_lake(lake).store, settings(lake=lake, **folders))
+    return Lake(open_lake(lake).store, settings(lake=lake, runs=runs, sweeps=sweeps))
 
 
 def _values(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:

@@ -97,8 +97,13 @@ def import_(
         str,
         typer.Option("--timeframe", help="What freqtrade bars are where their name is wrong."),
     ] = "",
-    start: options.From = "",
-    end: options.To = "",
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="DATE", help="Only rows from this date, of a LEAN folder."),
+    ] = "",
+    end: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="Only rows before this date, of LEAN's.")
+    ] = "",
     any_spacing: Annotated[
         bool,
         typer.Option("--any-spacing", help="Take bars that do not fit their timeframe's width."),

@@ -85,10 +85,8 @@ def _look(lake: Path | None, runs: Path | None) -> Iterator[Answer]:
 
 
 def _python() -> Answer:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info < (3, 11):
-        return Answer("Python", "wrong", found, "openbell needs 3.11 or newer")
-    return Answer("Python", "ok", found)
+    where = f"on {platform.system()} {platform.machine()}"
+    return Answer("Python", "ok", f"{platform.python_version()} {where}, {sys.executable}")
 
 
 def _version(name: str) -> str:

@@ -7,15 +7,27 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import openbell
 from openbell.app.cli import backtest, data, doctor, replay, runs, strategy
-from openbell.app.cli.exits import FAILED, INTERRUPTED, WRONG_USAGE, exit_code
+from openbell.app.cli.exits import DONE, FAILED, INTERRUPTED, WRONG_USAGE, exit_code
 from openbell.app.cli.terminal import complain, note, say_lines
 from openbell.market.errors import OpenbellError
 
+_ORDER = ("strategy", "data", "replay", "backtest", "sweep", "verify", "runs", "doctor")
+
+
+class _InOrder(TyperGroup):
+    """Lists commands in the data's way, groups and single commands alike."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # of the parser's library
+        return list(_ORDER)
+
+
 app = typer.Typer(
     name="openbell",
+    cls=_InOrder,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -89,8 +101,10 @@ def _end(error: Exception) -> int:
         complain(error.message, error.hint)
         return exit_code(error)
     if isinstance(error, _ParserError):
-        if words := error.format_message():
-            complain(words[0].lower() + words[1:].rstrip("."), _help_hint(error))
+        words = error.format_message()
+        if not words:  # a group without a command: its help has been printed
+            return DONE
+        complain(words[0].lower() + words[1:].rstrip("."), _help_hint(error))
         return WRONG_USAGE
     if isinstance(error, typer.Abort):
         note("nothing was done")

@@ -23,13 +23,11 @@ def say(what: Any) -> None:
     if isinstance(what, Table):
         from rich import box
 
-        what.box, what.pad_edge = box.SIMPLE_HEAD, False
-    is_terminal = sys.stdout.isatty()
-    console = Console(highlight=False, markup=False, width=None if is_terminal else _WIDE)
+        what.box, what.show_edge = box.SIMPLE_HEAD, False
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     with console.capture() as capture:
         console.print(what)
-    lines = capture.get().splitlines() if not is_terminal else [capture.get().rstrip("\n")]
-    say_lines(line.rstrip() for line in lines)
+    say_lines(line.rstrip() for line in capture.get().splitlines())
 
 
 def say_lines(lines: Iterable[str]) -> None:
