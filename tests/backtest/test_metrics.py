@@ -196,6 +196,13 @@ def test_a_run_that_broke_off_before_its_first_close_is_measured_by_what_it_has(
     assert found.total_return == pytest.approx(-0.2)
     assert found.max_drawdown_sessions == 1
     assert found.to_dict()["sharpe"] is None
+    assert found.cagr == pytest.approx(0.8**252 - 1)
+
+
+def test_growth_counts_the_session_a_run_broke_off_in() -> None:
+    found = measure_run(run([100.0, 105.0, 110.25], closes=[0]))
+    assert found.sessions == 1
+    assert found.cagr == pytest.approx(1.1025 ** (252 / 2) - 1)
 
 
 def test_a_run_without_a_single_row_is_measured_as_unknown() -> None:

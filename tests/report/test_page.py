@@ -198,9 +198,11 @@ def test_a_run_that_broke_off_inside_a_session_is_drawn_to_where_it_came(tmp_pat
     cut = replace(curve, time_ns=curve.time_ns[:short], cash=curve.cash[:short],
                   equity=curve.equity[:short], closes=curve.closes[:1])  # fmt: skip
     result = replace(result, equity=cut, benchmark=result.benchmark[:short],
-                     sessions=result.sessions[:1])  # fmt: skip
+                     sessions=result.sessions[:2])  # fmt: skip
     axis = written(tmp_path, result, {SPY: spy_bars()}).data("axis-data")
-    assert axis == {"begins": [0, 390], "labels": ["2011-03-01", ""]}
+    assert axis == {"begins": [0, 390], "labels": ["2011-03-01", "2011-03-02"]}
+    (year,) = contents.months(result)["years"]
+    assert year["cells"][-1].value == pytest.approx(result.metrics.total_return)
 
 
 def test_a_run_that_played_nothing_has_a_page_without_pictures(tmp_path: Path) -> None:

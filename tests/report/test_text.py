@@ -47,7 +47,7 @@ def test_every_unit_of_a_figure_has_a_form() -> None:
     assert shown["turnover"] == "1.0 ×"
     assert shown["round_trips"] == "1"
     assert shown["average_holding_s"] == "1.0 s"
-    assert shown["max_drawdown_from_ns"] == "1970-01-01 00:00:00"
+    assert shown["max_drawdown_from_ns"] == "1970-01-01 00:00:00Z"
 
 
 def test_a_moment_is_shown_on_the_venues_clocks() -> None:

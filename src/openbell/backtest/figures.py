@@ -34,7 +34,9 @@ FIGURES: dict[str, Figure] = {
         "Annual return", "fraction", "mean session return × sessions per year (not compounded)"
     ),
     "cagr": Figure(
-        "CAGR", "fraction", "(1 + total return) ^ (sessions per year ÷ sessions) − 1 (compounded)"
+        "CAGR",
+        "fraction",
+        "(1 + total return) ^ (sessions per year ÷ sessions touched) − 1 (compounded)",
     ),
     "volatility": Figure(
         "Volatility",

@@ -95,7 +95,7 @@ def measure_run(result: "RunResult") -> Metrics:
     index = session_returns(cash, result.benchmark[curve.closes])
     per_year = result.sessions_per_year
     growth = total_return(cash, curve.equity)
-    compounded = cagr(growth, len(returns), per_year)
+    compounded = cagr(growth, sessions_touched(curve), per_year)
     fall = deepest_drawdown(cash, curve.equity)
     return Metrics(
         sessions=len(returns),
@@ -146,6 +146,12 @@ def session_returns(cash: float, closes: Floats) -> Floats:
     """
     before = np.concatenate(([cash], closes))[:-1]
     return closes / np.where(before > 0, before, NAN) - 1.0
+
+
+def sessions_touched(curve: "EquityCurve") -> int:
+    """Sessions that were closed, and the one a run broke off in."""
+    closed = len(curve.closes)
+    return closed + int(closed == 0 or int(curve.closes[-1]) < len(curve) - 1)
 
 
 def total_return(cash: float, equity: Floats) -> float:

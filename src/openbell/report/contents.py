@@ -11,7 +11,7 @@ from openbell.backtest import metrics
 from openbell.backtest.config import SIZINGS, RunConfig
 from openbell.backtest.figures import FIGURES
 from openbell.backtest.orders import FILL_MODES, OPTIMISTIC
-from openbell.backtest.result import RunResult
+from openbell.backtest.result import RunResult, SessionLine
 from openbell.backtest.round_trips import RoundTrip, open_round_trips
 from openbell.market.bars import Bars
 from openbell.market.moments import SECOND_NS
@@ -182,11 +182,13 @@ def quality(result: RunResult) -> str:
 
 
 def months(result: RunResult) -> dict[str, Any]:
-    """Return of each month and year, from the last close before it to its last close."""
-    closes = result.equity.equity[result.equity.closes]
-    labels = [s.label for s in result.sessions][: len(closes)]
-    by_month = {label[:7]: float(close) for label, close in zip(labels, closes, strict=True)}
-    by_year = {label[:4]: float(close) for label, close in zip(labels, closes, strict=True)}
+    """Return of each month and year, from the last close before it to its last close.
+
+    A session in which the run broke off counts to where it came, as in the total return.
+    """
+    ends = list(session_ends(result))
+    by_month = {line.label[:7]: equity for line, equity in ends}
+    by_year = {line.label[:4]: equity for line, equity in ends}
     monthly = _changes(result.cash_start, by_month)
     yearly = _changes(result.cash_start, by_year)
     rows = [
@@ -200,6 +202,15 @@ def months(result: RunResult) -> dict[str, Any]:
         for year, total in yearly.items()
     ]
     return {"names": MONTHS, "years": rows}
+
+
+def session_ends(result: RunResult) -> Iterable[tuple[SessionLine, float]]:
+    """Each session with the equity at its close, or where the run broke off in it."""
+    curve = result.equity
+    rows = curve.closes.tolist()
+    if len(curve) and len(rows) < metrics.sessions_touched(curve):
+        rows.append(len(curve) - 1)
+    return zip(result.sessions, curve.equity[rows].tolist(), strict=False)
 
 
 def _changes(cash: float, ends: Mapping[str, float]) -> dict[str, float]:
@@ -272,13 +283,12 @@ def _trip_row(trip: RoundTrip, zone: str) -> list[Cell]:
 
 
 def _sessions(result: RunResult) -> Part:
-    closes = result.equity.equity[result.equity.closes]
-    returns = metrics.session_returns(result.cash_start, closes)
-    rows = zip(result.sessions, closes.tolist(), returns.tolist(), strict=False)
-    shown, note = _shown(rows, len(closes), "sessions")
-    names = ("session", "equity at close", "return", "completeness", "digest")
+    ends = list(session_ends(result))
+    returns = metrics.session_returns(result.cash_start, np.array([end for _, end in ends]))
+    shown, note = _shown(zip(ends, returns.tolist(), strict=True), len(ends), "sessions")
+    names = ("session", "equity at its end", "return", "completeness", "digest")
     return Part(
-        f"Sessions ({len(closes):,})",
+        f"Sessions ({len(ends):,})",
         note,
         names,
         [
@@ -289,7 +299,7 @@ def _sessions(result: RunResult) -> Part:
                 Cell(text.completeness(line.completeness), line.completeness),
                 Cell(text.short_seal(line.digest)),
             ]
-            for line, close, change in shown
+            for (line, close), change in shown
         ],
     )
 

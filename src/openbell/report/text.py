@@ -73,8 +73,14 @@ def span(seconds: float | None) -> str:
 
 
 def clock(ns: int, zone: str = "UTC") -> str:
-    """A moment on the clocks of `zone`, to the second: ``2011-03-14 09:30:00``."""
-    return local(ns, zone).strftime("%Y-%m-%d %H:%M:%S")
+    """A moment on the clocks of `zone`, to the second; those of UTC end in Z.
+
+    Examples
+    --------
+    >>> clock(1_300_109_400_000_000_000), clock(1_300_109_400_000_000_000, "America/New_York")
+    ('2011-03-14 13:30:00Z', '2011-03-14 09:30:00')
+    """
+    return local(ns, zone).strftime("%Y-%m-%d %H:%M:%S") + ("Z" if zone == "UTC" else "")
 
 
 def figure(name: str, value: float | None, zone: str = "UTC") -> str:
