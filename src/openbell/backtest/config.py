@@ -45,6 +45,9 @@ class Costs:
     slip_rate: float = 0.0
     slip_volume: float = 0.0
 
+    def __post_init__(self) -> None:
+        _make_floats(self, *(f.name for f in fields(self)))
+
     @property
     def is_free(self) -> bool:
         """Whether trading costs nothing; a report says so loudly."""
@@ -124,6 +127,8 @@ class RunConfig:
     as_of: str = ""
 
     def __post_init__(self) -> None:
+        _make_floats(self, "cash", "size", "leverage", "min_quality", "lot", "price_step")
+        _make_floats(self, "multiplier")
         _require(bool(self.on), "a run needs data", "name at least one series: on=XNYS:SPY/1m")
         _require(self.cash > 0, f"cash is {self.cash}", "begin with more than nothing")
         _require(self.size > 0, f"size is {self.size}", "a size is greater than zero")
@@ -174,7 +179,7 @@ class RunConfig:
                 derived=tuple(given.pop("derived", ())),
                 **given,
             )
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise UsageError(f"the configuration does not fit: {error}") from None
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
@@ -209,6 +214,14 @@ def _from_requirement(values: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("sizing") in _REQUIREMENT_SIZINGS:
         given["sizing"] = _REQUIREMENT_SIZINGS[given["sizing"]]
     return given
+
+
+def _make_floats(owner: object, *names: str) -> None:
+    """Numbers as floats, so that 100_000 and 100_000.0 are the same run, with the same seal."""
+    for name in names:
+        value = getattr(owner, name)
+        if value is not None:
+            object.__setattr__(owner, name, float(value))
 
 
 def _require(holds: bool, message: str, hint: str) -> None:  # noqa: FBT001  # a condition
