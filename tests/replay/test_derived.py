@@ -22,8 +22,9 @@ OPEN, CLOSE = "2019-06-03T13:30Z", "2019-06-03T20:00Z"
 
 def derived(data: Bars, frame: str, start: str, end: str, **plan: Any) -> tuple[Bars, Any, Any]:
     """The derived bars of one replay, when each is known, and of how many it is made."""
-    (found,) = rows_of(stored(data).system(start, end, derived=(frame,), **plan), kernels.DERIVED)
-    return found
+    system = stored(data).system(start, end, derived=(frame,), **plan)
+    ((bars, known_ns, present),) = rows_of(system, kernels.DERIVED)
+    return bars, known_ns, present
 
 
 def test_an_interval_ends_where_no_base_bar_ends() -> None:

@@ -38,14 +38,20 @@ _NOTHING = SessionFigures(0.0, float("nan"), float("nan"))
 class Window:
     """The rows of one track that may be seen: a tail of earlier chunks, then the present chunk.
 
-    Attributes
+    Parameters
     ----------
-    data
-        The rows; those from `known` on are still in the future and are shown by no view.
+    position
+        Of its track among those of the replay.
+    empty
+        No rows, of the kind it holds.
+    keep
+        How many rows of earlier chunks stay at hand, at least one.
+    hand
+        Says which slice is now.
     """
 
     def __init__(self, position: int, empty: Columns, keep: int, hand: Hand) -> None:
-        self.data = empty
+        self._data = empty  # those from `known` on are in the future, and shown by no view
         self._position = position
         self._keep = keep
         self._hand = hand
@@ -57,12 +63,12 @@ class Window:
     def load(self, chunk: Chunk, open_sessions: Sequence[int]) -> None:
         """Go on to the next chunk: keep a tail that holds what is open, add the chunk's rows."""
         rows = chunk.rows[self._position]
-        known = len(self.data)
-        first = known - self._keep
+        known = len(self._data)
+        first = known - max(self._keep, 1)
         if open_sessions and known:
             first = min(first, int(np.searchsorted(self._session, min(open_sessions))))
         first = max(first, 0)
-        self.data = type(rows.data).joined([self.data.take(slice(first, None)), rows.data])
+        self._data = type(rows.data).joined([self._data.take(slice(first, None)), rows.data])
         self._session = np.concatenate([self._session[first:], rows.session])
         self._tail = known - first
         self._counts = chunk.counts[self._position]
@@ -74,6 +80,13 @@ class Window:
         return self._tail + int(self._counts[self._hand.slice])
 
     @property
+    def carried_close(self) -> float:
+        """The last close before the present chunk; NaN if there is none."""
+        if not self._tail or not isinstance(self._data, Bars):
+            return float("nan")
+        return float(self._data.close[self._tail - 1])
+
+    @property
     def is_updated(self) -> bool:
         """Whether the present slice brought a row."""
         i = self._hand.slice
@@ -82,28 +95,28 @@ class Window:
     def last(self, rows: int) -> Columns:
         """The newest `rows` rows that are known."""
         known = self.known
-        return self.data.take(slice(max(known - rows, 0), known))
+        return self._data.take(slice(max(known - rows, 0), known))
 
     def of(self, session: int) -> Columns:
         """The rows of a session that are known."""
         lo = int(np.searchsorted(self._session, session))
         hi = min(int(np.searchsorted(self._session, session, side="right")), self.known)
-        return self.data.take(slice(lo, max(lo, hi)))
+        return self._data.take(slice(lo, max(lo, hi)))
 
     def present(self, played: Played) -> int:
         """How many rows of a session's regular hours are known."""
-        keys = self.data.key_ns[: self.known]
+        keys = self._data.key_ns[: self.known]
         lo, hi = np.searchsorted(keys, (played.regular.open_ns, played.regular.close_ns))
         return int(hi - lo)
 
     def figures(self, session: int) -> SessionFigures:
         """Volume, high and low of a session's bars so far."""
         last = self.known - 1
-        if last < 0 or self._session[last] != session or not isinstance(self.data, Bars):
+        if last < 0 or self._session[last] != session or not isinstance(self._data, Bars):
             return _NOTHING
         if self._figures is None:
             self._figures = kernels.walk_sessions(
-                self._session, self.data.high, self.data.low, self.data.volume
+                self._session, self._data.high, self._data.low, self._data.volume
             )
         volume, high, low = self._figures
         return SessionFigures(float(volume[last]), float(high[last]), float(low[last]))

@@ -2,17 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cached_property, partial
+from itertools import repeat
+from math import nan
+
+import numpy as np
 
 from openbell.market.bars import Bar, Bars
 from openbell.market.errors import UsageError
 from openbell.market.moments import iso, to_datetime
 from openbell.replay import kernels
 from openbell.replay.chunk import Chunk, Track
-from openbell.replay.session_data import SessionData
+from openbell.replay.session_data import SessionData, Window
+
+_BAR_COLUMNS = ("start_ns", "end_ns", "open", "high", "low", "close", "volume")
+_make_bar = partial(tuple.__new__, Bar)  # in C; checks nothing
 
 
 class SliceMaker:
-    """Makes the slices of a chunk; holds the columns they read."""
+    """Makes the slices of a chunk; turns its columns into lists when they are first read."""
 
     def __init__(
         self,
@@ -20,27 +28,60 @@ class SliceMaker:
         tracks: Sequence[Track],
         names: Sequence[str],
         sessions: Sequence[SessionData],
+        windows: Sequence[Window],
     ) -> None:
         self.chunk = chunk
         self.names = names
         self.sessions = sessions
-        self.position = {name: i for i, name in enumerate(names)}
-        self.base = {t.instrument: k for k, t in enumerate(tracks) if t.kind == kernels.BAR}
+        self._base = {names[t.instrument]: k for k, t in enumerate(tracks) if t.kind == kernels.BAR}
+        self._carried = [
+            windows[self._base[n]].carried_close if n in self._base else nan for n in names
+        ]
+        self._bars: dict[str, list[Bar | None]] = {}
 
-    def bar(self, name: str, index: int) -> Bar | None:
-        """The base bar of an instrument that became known at a slice; None if there is none."""
-        if name not in self.position:
+    def bar(self, name: str, at: int) -> Bar | None:
+        """The base bar of an instrument that became known at a slice, or None."""
+        return self.bars(name)[at]
+
+    def bars(self, name: str) -> list[Bar | None]:
+        """By slice, the base bar of an instrument that became known at it, or None."""
+        found = self._bars.get(name)
+        if found is None:
+            found = self._bars[name] = self._make_bars(name)
+        return found
+
+    @cached_property
+    def closes(self) -> list[list[float]]:
+        """By slice, the last known close of every instrument."""
+        columns = np.empty((len(self.chunk.times_ns), len(self.names)))
+        for k, (name, carried) in enumerate(zip(self.names, self._carried, strict=True)):
+            columns[:, k] = carried
+            if name in self._base:
+                track = self._base[name]
+                known = np.concatenate(([carried], self._data(track).close))
+                columns[:, k] = known[self.chunk.counts[track]]
+        found: list[list[float]] = columns.tolist()
+        return found
+
+    def _make_bars(self, name: str) -> list[Bar | None]:
+        if name not in self.names:
             raise UsageError(f"{name} is not played", hint=f"played are {', '.join(self.names)}")
-        track = self.base.get(self.position[name])
-        if track is None:
-            return None
-        counts = self.chunk.counts[track]
-        row = int(counts[index]) - 1
-        if row < 0 or (index and counts[index - 1] == row + 1):
-            return None
-        bars = self.chunk.rows[track].data
-        assert isinstance(bars, Bars)
-        return bars.bar(row)
+        found: list[Bar | None] = [None] * len(self.chunk.times_ns)
+        if name in self._base:
+            track = self._base[name]
+            bars = self._data(track)
+            columns = (getattr(bars, column).tolist() for column in _BAR_COLUMNS)
+            made = [_make_bar(row) for row in zip(repeat(name), *columns)]
+            counts = self.chunk.counts[track]
+            new = np.flatnonzero(np.diff(counts, prepend=0))
+            for at, row in zip(new.tolist(), (counts[new] - 1).tolist(), strict=True):
+                found[at] = made[row]
+        return found
+
+    def _data(self, track: int) -> Bars:
+        data = self.chunk.rows[track].data
+        assert isinstance(data, Bars)
+        return data
 
 
 class Slice:
@@ -80,6 +121,11 @@ class Slice:
         """The bar of an instrument, or None if none became known now."""
         return self._maker.bar(name, self._index)
 
+    @property
+    def closes(self) -> Sequence[float]:
+        """The last known close of every instrument, as registered; NaN before its first bar."""
+        return self._maker.closes[self._index]
+
     def __getitem__(self, name: str) -> Bar:
         bar = self.get(name)
         if bar is None:
@@ -87,7 +133,7 @@ class Slice:
         return bar
 
     def __contains__(self, name: str) -> bool:
-        return name in self._maker.position and self.get(name) is not None
+        return name in self._maker.names and self.get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._maker.names if self.get(name) is not None)

@@ -182,7 +182,9 @@ class System:
         """What makes the slices of the present chunk."""
         chunk = self.coordinator.chunk
         if self._maker is None or self._maker.chunk is not chunk:
-            self._maker = SliceMaker(chunk, self.tracks, self.names, self.session_data)
+            self._maker = SliceMaker(
+                chunk, self.tracks, self.names, self.session_data, self._windows
+            )
         return self._maker
 
     def __iter__(self) -> Iterator[Slice]:
