@@ -228,6 +228,13 @@ def test_pictures_say_what_they_leave_out(tmp_path: Path) -> None:
     assert len(found.html) < 5_000_000
 
 
+def test_of_very_many_fills_the_first_are_drawn_and_the_page_says_so(tmp_path: Path) -> None:
+    fills = [fill(n, 1 if n % 2 else -1, 10.0, time_ns=FIRST_NS + n) for n in range(1, 3_103)]
+    result = with_openings(run([100.0, 101.0], fills=fills))
+    found = written(tmp_path, result, {SPY: daily([10.0, 11.0])})
+    assert "the first 3,000 of 3,102 fills are drawn, and their round trips" in found.words
+
+
 def test_long_lists_are_cut_and_say_so() -> None:
     fills = [fill(n, 1 if n % 2 else -1, 10.0) for n in range(1, 1_205)]
     (trips, *_) = contents.lists(run([100.0], fills=fills), {}, "UTC")

@@ -130,8 +130,14 @@ class _Board:
                 f"{name}: each bar drawn stands for up to {found.each} bars of {bars.series}"
             )
         self._bars(pane, found)
-        self._round_trips(pane, name)
-        self._fills(pane, name, notes)
+        own = [fill for fill in self.result.fills if fill.instrument == name]
+        if len(own) > FILLS_MAX:
+            notes.append(
+                f"{name}: the first {FILLS_MAX:,} of {len(own):,} fills are drawn, and their"
+                " round trips"
+            )
+        self._fills(pane, own[:FILLS_MAX])
+        self._round_trips(pane, name, own[:FILLS_MAX])
         _place_legend(pane)
         return pane
 
@@ -154,10 +160,14 @@ class _Board:
         pane.add_tools(HoverTool(renderers=[pointed_at], tooltips=rows, mode="vline",
                                  formatters={"@time": "datetime"}))  # fmt: skip
 
-    def _round_trips(self, pane: Any, name: str) -> None:
-        trips = [t for t in self.result.round_trips if t.instrument == name][:FILLS_MAX]
-        if not trips:
+    def _round_trips(self, pane: Any, name: str, fills: list[Fill]) -> None:
+        """A dotted line from entry to exit of each, coloured by what it brought."""
+        if not fills:
             return
+        last_ns = fills[-1].time_ns
+        trips = [
+            t for t in self.result.round_trips if t.instrument == name and t.exit_ns <= last_ns
+        ]
         for color, chosen in (
             (UP, [t for t in trips if t.profit > 0]),
             (DOWN, [t for t in trips if t.profit <= 0]),
@@ -171,15 +181,12 @@ class _Board:
             pane.segment("x0", "y0", "x1", "y1", source=source, color=color, line_width=2,
                          line_alpha=0.7, line_dash="dotted")  # fmt: skip
 
-    def _fills(self, pane: Any, name: str, notes: list[str]) -> None:
-        own = [f for f in self.result.fills if f.instrument == name]
-        if len(own) > FILLS_MAX:
-            notes.append(f"{name}: the first {FILLS_MAX:,} of {len(own):,} fills are drawn")
+    def _fills(self, pane: Any, fills: list[Fill]) -> None:
         for word, color, marker, sign in (
             ("buy", BUY, "triangle", 1),
             ("sell", SELL, "inverted_triangle", -1),
         ):
-            chosen = [f for f in own[:FILLS_MAX] if f.size * sign > 0]
+            chosen = [f for f in fills if f.size * sign > 0]
             if not chosen:
                 continue
             marks = pane.scatter(
