@@ -280,7 +280,8 @@ def play_signals(
     cash, position = books[B_CASH], 0.0
     pending, asked = 0.0, 0.0
     equity = peak = last_close = cash
-    worst, mean, spread = 0.0, 0.0, 0.0
+    worst = 0.0
+    returns = np.empty(len(ends))
     keep_equity = len(equity_out) > 0
     first = 0
     for session in range(len(ends)):
@@ -310,18 +311,25 @@ def play_signals(
             elif equity < peak * (1.0 + worst):
                 worst = equity / peak - 1.0
         first = ends[session]
-        gained = equity / last_close - 1.0
+        returns[session] = equity / last_close - 1.0 if last_close > 0.0 else np.nan
         last_close = equity
-        away = gained - mean
-        mean += away / (session + 1.0)
-        spread += away * (gained - mean)
     figures[F_EQUITY] = equity
     figures[F_DRAWDOWN] = worst
-    figures[F_SHARPE] = np.nan
-    if len(ends) > 1 and spread > 0.0:
-        deviation = math.sqrt(spread / (len(ends) - 1.0))
-        figures[F_SHARPE] = mean / deviation * math.sqrt(sessions_per_year)
+    figures[F_SHARPE] = _sharpe(returns, sessions_per_year)
     return int(figures[F_FILLS])
+
+
+@njit(cache=True, nogil=True)
+def _sharpe(returns: Floats, per_year: float) -> float:
+    """As `metrics.sharpe`: NaN below two sessions, or where only rounding differs."""
+    n = len(returns)
+    if n < 2 or np.isnan(returns).any():
+        return np.nan
+    if returns.max() - returns.min() <= 1e-12 * np.abs(returns).max():
+        return np.nan
+    mean = returns.mean()
+    deviation = math.sqrt(((returns - mean) ** 2).sum() / (n - 1.0))
+    return mean / deviation * math.sqrt(per_year)
 
 
 @njit(cache=True, nogil=True)
