@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from openbell.backtest.config import RunConfig
-from openbell.backtest.metrics import Metrics, measure_run
+from openbell.backtest.metrics import Metrics, measure_run, session_returns
 from openbell.backtest.orders import Fill, Order, Outcome
 from openbell.backtest.round_trips import RoundTrip, match_round_trips
 from openbell.market.columns import Floats, Ints
@@ -167,10 +165,8 @@ class RunResult:
 
     @property
     def session_returns(self) -> Floats:
-        """Return of each session: closing equity ÷ closing equity before − 1."""
-        closes = np.concatenate(([self.config.cash], self.equity.equity[self.equity.closes]))
-        before = closes[:-1]
-        return closes[1:] / before - 1.0
+        """Return of each session, a fraction; see `metrics.session_returns`."""
+        return session_returns(self.config.cash, self.equity.equity[self.equity.closes])
 
     def summary(self) -> dict[str, Any]:
         """What a list of runs or a header shows, JSON-ready."""
