@@ -150,6 +150,11 @@ class InstrumentData:
         return next(iter(self._windows))
 
     @property
+    def has_bars(self) -> bool:
+        """Whether bars of it are played, and not trades and quotes alone."""
+        return Series(self.instrument, self.base).is_bars
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """What is played of it: ``1m``, ``5m``, ``trades``, …; the base first."""
         return tuple(self._windows)
@@ -207,7 +212,7 @@ class InstrumentData:
 
     def completeness(self, now_ns: int) -> float:
         """Bars present ÷ bars expected of the current session up to now; 1 while none is due."""
-        if self._played is None or not Series(self.instrument, self.base).is_bars:
+        if self._played is None or not self.has_bars:
             return 1.0
         present = self.window(self.base).present(self._played)
         width_ns = Series(self.instrument, self.base).timeframe.width_ns
@@ -252,8 +257,8 @@ class SessionData:
         return self._played is not None
 
     def completeness(self, now_ns: int) -> float:
-        """The mean of its instruments' completeness now."""
-        found = [data.completeness(now_ns) for data in self.instruments.values()]
+        """The mean over its instruments that have bars; 1 if there are none."""
+        found = [d.completeness(now_ns) for d in self.instruments.values() if d.has_bars]
         return sum(found) / len(found) if found else 1.0
 
     def open(self, played: Played) -> None:

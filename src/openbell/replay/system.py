@@ -170,6 +170,8 @@ class System:
         """The programme, step by step; see `Coordinator.steps`."""
         if self._prefetch is None:
             raise ReplayError("the system is not started", hint="use `with system:` or start()")
+        if self.state == "stopped":
+            raise ReplayError("the system is stopped", hint="build a new one")
         yield from self.coordinator.steps(
             self._prefetch, sessions=len(self.agenda.sessions), progress=progress, cancel=cancel
         )

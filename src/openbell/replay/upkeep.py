@@ -41,9 +41,9 @@ def measure(data: SessionData, played: Played, now_ns: int) -> list[Measured]:
     """How complete each instrument with bars is now, in the order they were registered."""
     found = []
     for name, instrument in data.instruments.items():
-        series = Series(instrument.instrument, instrument.base)
-        if not series.is_bars:
+        if not instrument.has_bars:
             continue
+        series = Series(instrument.instrument, instrument.base)
         present = instrument.window(instrument.base).present(played)
         expected = expected_until(played.regular, now_ns, series.timeframe.width_ns)
         label = played.session.label
