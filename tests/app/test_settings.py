@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from openbell.app.settings import settings
+from openbell.market.errors import UsageError
+
+
+def test_without_anything_said_things_lie_in_the_present_folder() -> None:
+    found = settings(environment={"HOME": "/home/ann"})
+    assert (found.lake, found.runs, found.sweeps) == (Path("lake"), Path("runs"), Path("sweeps"))
+
+
+def test_the_environment_comes_before_the_default_and_the_argument_before_both() -> None:
+    environment = {"OPENBELL_LAKE": "/data/lake", "OPENBELL_RUNS": "/data/runs"}
+    found = settings(lake="/mine", environment=environment)
+    assert (found.lake, found.runs) == (Path("/mine"), Path("/data/runs"))
+
+
+def test_the_cache_follows_the_users_cache_folder() -> None:
+    assert settings(environment={"XDG_CACHE_HOME": "/var/tmp"}).cache == Path("/var/tmp/openbell")
+    assert settings(environment={"OPENBELL_CACHE": "/c"}).cache == Path("/c")
+
+
+@pytest.mark.parametrize("prefix", ["", "OPENBELL_"])
+def test_engine_settings_are_taken_with_and_without_the_prefix(prefix: str) -> None:
+    environment = {
+        f"{prefix}SESSION_HISTORICAL_TRAILING_DAYS": "3",
+        f"{prefix}SESSION_HISTORICAL_BAR_TYPES": "5m, 1h",
+    }
+    found = settings(environment=environment)
+    assert (found.trailing, found.derived) == (3, ("5m", "1h"))
+
+
+def test_a_setting_that_is_no_number_is_named() -> None:
+    with pytest.raises(UsageError, match="OPENBELL_SESSION_HISTORICAL_TRAILING_DAYS is `three`"):
+        settings(environment={"SESSION_HISTORICAL_TRAILING_DAYS": "three"})
