@@ -161,8 +161,9 @@ class Broker:
         """Take an order; it is put to work after the callbacks of this slice. Gives its number."""
         self._numbered += 1
         kind = _kind(limit, stop, trail)
+        levels = float(limit), float(stop), float(trail)
         self.placed.append(
-            Order(self._numbered, time_ns, instrument, float(size), kind, limit, stop, trail, tag)
+            Order(self._numbered, time_ns, instrument, float(size), kind, *levels, tag)
         )
         return self._numbered
 
@@ -221,7 +222,7 @@ class Broker:
         self._tell(at, PLACED, order)
         ordinal = self._ordinals[order.instrument]
         if whole_lots(order.size, self.terms[ordinal].size_step) == 0.0:
-            self._refuse(order, at, "smaller than a lot")
+            self._refuse(order, at, order.time_ns, "smaller than a lot")
             return
         self.working.append(Working(order, ordinal))
 
@@ -229,7 +230,7 @@ class Broker:
         found = [w for w in self.working if w.order.number == number]
         if found:
             self.working.remove(found[0])
-            self._note(at, CANCELLED, found[0].order)
+            self._note(at, CANCELLED, found[0].order, time_ns)
             self.outcomes.append(Outcome(number, time_ns, "cancelled", "by the strategy"))
 
     def _try(self, working: Working, at: int, on_fill: Callable[[Fill], None]) -> None:
@@ -266,7 +267,7 @@ class Broker:
         fee = fee_of(value, size, costs.fee_per_unit, costs.fee_rate, costs.fee_minimum)
         cash = ledger.cash - sign * value - fee
         if not self._can_pay(ordinal, ledger.after(ordinal, sign * size), paid, cash, at):
-            self._refuse(order, at, "not enough money")
+            self._refuse(order, at, offer.time_ns, "not enough money")
             return
         ledger.apply(ordinal, sign * size, paid, cash)
         self.steps.append((at, ordinal, ledger.positions[ordinal], cash))
@@ -302,9 +303,9 @@ class Broker:
             equity += worth
         return is_affordable(gross, equity, self._config.leverage, positions[ordinal], after)
 
-    def _refuse(self, order: Order, at: int, reason: str) -> None:
-        self._note(at, REJECTED, order)
-        self.outcomes.append(Outcome(order.number, order.time_ns, "rejected", reason))
+    def _refuse(self, order: Order, at: int, time_ns: int, reason: str) -> None:
+        self._note(at, REJECTED, order, time_ns)
+        self.outcomes.append(Outcome(order.number, time_ns, "rejected", reason))
 
     def _tell(self, at: int, what: int, order: Order) -> None:
         """Put an order's levels on the tape."""
@@ -315,13 +316,11 @@ class Broker:
             Entry(self._tape.session, order.time_ns, what, order.number, ordinal, *numbers),
         )
 
-    def _note(self, at: int, what: int, order: Order) -> None:
+    def _note(self, at: int, what: int, order: Order, time_ns: int) -> None:
         ordinal = self._ordinals[order.instrument]
         self._tape.decide(
             at,
-            Entry(
-                self._tape.session, order.time_ns, what, order.number, ordinal, 0.0, 0.0, 0.0, 0.0
-            ),
+            Entry(self._tape.session, time_ns, what, order.number, ordinal, 0.0, 0.0, 0.0, 0.0),
         )
 
 

@@ -125,8 +125,11 @@ def _first_entry(stored: RunResult, again: RunResult, at: int) -> tuple[Entry | 
 
 
 def _earlier(a: Entry | None, b: Entry | None) -> tuple[Entry | None, Entry | None]:
-    """Two decisions that differ; only the earlier one where they are of different orders."""
-    if a is None or b is None or (a.what, a.order) == (b.what, b.order):
+    """Both, if they are about the same order; else the earlier one, for which there is no other."""
+    if a is None or b is None:
+        return a, b
+    moved = a.what == b.what and a.time_ns != b.time_ns and not _equal(a[4:], b[4:])
+    if a.order == b.order and not moved:
         return a, b
     return (a, None) if a.time_ns <= b.time_ns else (None, b)
 
@@ -135,8 +138,8 @@ def _label_of(entry: Entry, run: RunResult) -> str:
     return run.sessions[entry.session].label if entry.session < len(run.sessions) else ""
 
 
-def _equal(a: Entry, b: Entry) -> bool:
-    """Whether two decisions are the same; NaN is like NaN."""
+def _equal(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two decisions, or parts of them, are the same; NaN is like NaN."""
     return all(x == y or (x != x and y != y) for x, y in zip(a, b, strict=True))
 
 
