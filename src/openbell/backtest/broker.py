@@ -6,7 +6,7 @@ goes on the tape. Broker work happens only while orders are waiting.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from openbell.backtest.config import RunConfig
 from openbell.backtest.fill_rules import Working, at_price, inside_bar
@@ -23,8 +23,7 @@ from openbell.market.instrument import Terms
 from openbell.replay.tape import CANCELLED, FILLED, PLACED, REJECTED, Entry, Tape
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """One price event of an instrument: a bar, a quote, or a trade.
 
     Attributes
@@ -239,7 +238,7 @@ class Broker:
             if self._inside and offer.bar is not None:
                 price = inside_bar(working, offer.bar)
             else:
-                price = at_price(working, offer.buy if working.sign > 0 else offer.sell)
+                price = at_price(working, offer.buy if working.sign > 0.0 else offer.sell)
             if price == price:  # not NaN
                 self.working.remove(working)
                 self._fill(working, price, offer, at, on_fill)
@@ -288,7 +287,7 @@ class Broker:
 
     def _can_pay(self, ordinal: int, after: float, price: float, cash: float, at: int) -> bool:
         positions = self.ledger.positions
-        if after == 0.0:
+        if after == 0.0:  # always allowed, and the commonest
             return True
         prices = self._prices(at)
         gross, equity = 0.0, cash

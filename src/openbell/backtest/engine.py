@@ -266,11 +266,12 @@ class Engine:
         chunk, view = self.view.chunk, self.view
         if chunk is None:
             return
-        cash = np.full(slices, self._cash)
-        positions = [np.full(slices, p) for p in self._positions]
-        for at, ordinal, position, after in self.broker.steps:
-            cash[at:] = after
-            positions[ordinal][at:] = position
+        steps = self.broker.steps
+        cash = _stairs(self._cash, [(at, after) for at, _, _, after in steps], slices)
+        positions = [
+            _stairs(held, [(at, position) for at, k, position, _ in steps if k == ordinal], slices)
+            for ordinal, held in enumerate(self._positions)
+        ]
         equity = cash.copy()
         exposed = np.zeros(slices, bool)
         for ordinal, held in enumerate(positions):
@@ -310,3 +311,10 @@ def _position(name: str, names: Sequence[str]) -> int:
     if name not in names:
         raise UsageError(f"the benchmark {name} is not played", hint=f"use {' or '.join(names)}")
     return names.index(name)
+
+
+def _stairs(first: float, steps: Sequence[tuple[int, float]], slices: int) -> Floats:
+    """A column that is `first`, and from each slice on the value that comes with it."""
+    at = np.array([0, *(at for at, _ in steps), slices])
+    values = np.array([first, *(value for _, value in steps)])
+    return np.repeat(values, np.diff(at))

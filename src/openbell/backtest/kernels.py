@@ -329,7 +329,7 @@ def _sharpe(returns: Floats, per_year: float) -> float:
         return np.nan
     mean = returns.mean()
     deviation = math.sqrt(((returns - mean) ** 2).sum() / (n - 1.0))
-    return mean / deviation * math.sqrt(per_year)
+    return float(mean / deviation * math.sqrt(per_year))
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,7 @@ Columns are turned into lists once per chunk; hot reads never touch a numpy scal
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class MarketView:
         self._base = [self._first_track(k, kernels.BAR) for k in range(count)]
         self._quotes = [self._first_track(k, kernels.QUOTE) for k in range(count)]
         self._trades = [self._first_track(k, kernels.TRADE) for k in range(count)]
+        self._counts: list[NDArray[np.int32]] = []
         self._last = [float("nan")] * count
         self._close_lists: list[list[float]] = [[float("nan")]] * count
         self._calendar = [
@@ -68,6 +70,7 @@ class MarketView:
         """Go on to the coordinator's present chunk."""
         self.chunk = self._system.coordinator.chunk
         self.times_ns = self.chunk.times_ns
+        self._counts = list(self.chunk.counts)
         self.closes = [self._known_closes(k) for k in range(len(self._base))]
         self._last = [float(column[-1]) for column in self.closes]
         self._close_lists = [column.tolist() for column in self.closes]
@@ -84,9 +87,7 @@ class MarketView:
 
     def counts_of(self, track: int) -> NDArray[np.int32]:
         """How many rows of a track are known at each slice."""
-        assert self.chunk is not None
-        counts: NDArray[np.int32] = self.chunk.counts[track]
-        return counts
+        return self._counts[track]
 
     def prices(self, at: int) -> list[float]:
         """The last known price of every instrument at a slice."""
@@ -136,7 +137,7 @@ class MarketView:
 
     def _new_rows(self, track: int, at: int) -> range:
         counts = self.counts_of(track)
-        return range(int(counts[at - 1]) if at else 0, int(counts[at]))
+        return range(counts.item(at - 1) if at else 0, counts.item(at))
 
     def _known_closes(self, ordinal: int) -> Floats:
         """The last known price at each slice: close, else trade, else middle of the quote."""
@@ -158,10 +159,10 @@ class MarketView:
 
     def _bar_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
         track = self._base[ordinal]
-        return [self._bar_offer(track, row, at) for row in self._new_rows(track, at)]
-
-    def _bar_offer(self, track: int, row: int, at: int) -> Offer:
         bars = self.bars_of(track)
+        return [self._bar_offer(bars, row, at) for row in self._new_rows(track, at)]
+
+    def _bar_offer(self, bars: Bars, row: int, at: int) -> Offer:
         volume = bars.volume.item(row)
         if self._fill == "same_close":
             price = bars.close.item(row)
@@ -202,7 +203,10 @@ class MarketView:
         return Quote(name, int(data.time_ns[row]), *(float(column[row]) for column in numbers))
 
     def _make_bars(self) -> Iterator[Bar]:
-        """Base bars in merged order, made in batches."""
+        """Base bars in merged order, made in batches as they are taken."""
+        return chain.from_iterable(self._batches())
+
+    def _batches(self) -> Iterator[Iterator[Bar]]:
         assert self.chunk is not None
         base = [track for track in self._base if track >= 0]
         if len(base) == 1 and len(self._system.tracks) == 1:
@@ -211,7 +215,7 @@ class MarketView:
         is_base = np.isin(self.chunk.track, base)
         track, row = self.chunk.track[is_base], self.chunk.row[is_base]
         for begin in range(0, len(track), _BATCH):
-            yield from self._batch(track[begin : begin + _BATCH], row[begin : begin + _BATCH])
+            yield self._batch(track[begin : begin + _BATCH], row[begin : begin + _BATCH])
 
     def _batch(self, track: Any, row: Any) -> Iterator[Bar]:
         names = ("start_ns", "end_ns", "open", "high", "low", "close", "volume")
@@ -230,8 +234,8 @@ class MarketView:
         return map(_make_bar, zip(labels, *(c.tolist() for c in out), strict=True))
 
 
-def _bars_in_batches(name: str, bars: Bars) -> Iterator[Bar]:
+def _bars_in_batches(name: str, bars: Bars) -> Iterator[Iterator[Bar]]:
     columns = (bars.start_ns, bars.end_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
     for begin in range(0, len(bars), _BATCH):
         batch = [column[begin : begin + _BATCH].tolist() for column in columns]
-        yield from map(_make_bar, zip([name] * len(batch[0]), *batch, strict=True))
+        yield map(_make_bar, zip(repeat(name), *batch))
