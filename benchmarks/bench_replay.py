@@ -1,0 +1,243 @@
+"""The session engine, timed: preparing sessions, releasing slices, memory; on CPU time.
+
+Each figure is the best of some tries. Sessions are those of XNYS from 2019-01-02 on, prices a
+seeded random walk. "Whole preparation" is everything prefetch does with rows that are at hand in
+memory: hours, corrupt rows, merging, positions, canonical records.
+"""
+
+import gc
+import time
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.row import Row
+from openbell.market.bars import Bars, bars_from
+from openbell.market.calendars import calendar
+from openbell.market.moments import END_OF_TIME_NS, MINUTE_NS, START_OF_TIME_NS, parse_moment
+from openbell.ports import Manifest
+from openbell.replay.chunk import Chunk, Rows, Track, merge_order
+from openbell.replay.feed import DerivedFeed, Feed
+from openbell.replay.kernels import DERIVED
+from openbell.replay.system import ReplayPlan, System
+from openbell.stores.memory import MemoryStore
+
+GROUP = "Replay"
+COMMAND = "python -m benchmarks.run replay"
+FIRST = "2019-01-02"
+SESSION = 390  # minutes
+
+
+def minutes(name: str, sessions: int, seed: int) -> Bars:
+    """Regular minutes of so many whole sessions."""
+    table = calendar("XNYS").table
+    first = int(np.searchsorted(table.open_ns, parse_moment(FIRST)))
+    opens = table.open_ns[first : first + 2 * sessions]
+    opens = opens[~table.is_early[first : first + 2 * sessions]][:sessions]
+    start = (opens[:, None] + np.arange(SESSION) * MINUTE_NS).ravel()
+    chance = np.random.default_rng(seed)
+    price = np.round(100.0 + np.cumsum(chance.normal(0.0, 0.02, len(start))), 2)
+    volume = chance.integers(1, 1000, len(start)).astype(np.float64)
+    columns = [price, price + 0.03, price - 0.02, price + 0.01, volume]
+    return bars_from(name, start, start + MINUTE_NS, columns)
+
+
+class Data:
+    """A store of some instruments, and systems over it."""
+
+    def __init__(self, instruments: int, sessions: int) -> None:
+        self.store = MemoryStore(lambda: 0)
+        self.bars = instruments * sessions * SESSION
+        data = [minutes(f"XNYS:S{k}/1m", sessions, k) for k in range(instruments)]
+        self.pins = tuple(self.store.write(d, Manifest("benchmark")).pin for d in data)
+        self.end_ns = int(data[0].end_ns[-1])
+
+    def system(self, **plan: Any) -> System:
+        spanned = ReplayPlan(self.pins, parse_moment(FIRST), self.end_ns, **plan)
+        return System(self.store, spanned, {})
+
+
+def best_s(make: Callable[[], Any], act: Callable[[Any], Any], times: int) -> float:
+    """The least CPU time of `act` on what `make` gives; the making is not counted."""
+    act(make())
+    took = []
+    for _ in range(times):
+        subject = make()
+        gc.collect()
+        before = time.process_time()
+        act(subject)
+        took.append(time.process_time() - before)
+    return min(took)
+
+
+def repeated_s(act: Callable[[], Any], times: int, tries: int = 5) -> float:
+    """The least CPU time of one call among many."""
+    return best_s(lambda: None, lambda _: [act() for _ in range(times)], tries) / times
+
+
+def chunks_of(system: System) -> list[Chunk]:
+    """Every chunk, as prefetch makes it, on this thread; none is kept but the last."""
+    last: list[Chunk] = []
+    for chunk in system._chunks():
+        last = [chunk]
+    return last
+
+
+def floor(bars: Bars) -> float:
+    """Bars per second of the barest loop over lists that does something with each bar."""
+    columns = [c.tolist() for c in (bars.start_ns, bars.close, bars.volume)]
+
+    def loop(_: None) -> float:
+        total = 0.0
+        for _start, close, volume in zip(*columns, strict=True):
+            total += close * volume
+        return total
+
+    return len(bars) / best_s(lambda: None, loop, 5)
+
+
+def merging(quick: bool) -> list[Row]:
+    """The order of rule 4, for the rows of 100 streams."""
+    grid = parse_moment(FIRST) + np.arange(SESSION * 4) * MINUTE_NS
+    known = np.tile(grid, 100)
+    zeros = np.zeros(len(known), np.int64)
+    took = best_s(lambda: None, lambda _: merge_order(known, zeros, zeros), 3 if quick else 9)
+    what = "merge alone, 100 streams (requirement: 10,000 bars/s)"
+    return [Row(GROUP, what, len(known) / took / 1e6, "M bars/s", "≥ 50 M", COMMAND)]
+
+
+def preparing(quick: bool) -> list[Row]:
+    """Whole preparation, with and without derived bars."""
+    found = []
+    for instruments, target, derived in (
+        (10, "≥ 25 M", ()),
+        (100, "≥ 25 M", ()),
+        (10, "", ("5m", "15m")),
+    ):
+        data = Data(instruments, 4 if quick else 400 // instruments)
+        make = partial(data.system, derived=derived)
+        took = best_s(make, chunks_of, 2 if quick else 7)
+        wide = " with 5m and 15m" if derived else ""
+        what = f"whole preparation, {instruments} instruments{wide} (requirement: 10,000 bars/s)"
+        found.append(Row(GROUP, what, data.bars / took / 1e6, "M bars/s", target, COMMAND))
+    return found
+
+
+def take_slices(system: System) -> None:
+    for _ in system:
+        pass
+
+
+def take_closes(system: System) -> float:
+    total = 0.0
+    for moment in system:
+        for close in moment.closes:
+            total += close
+    return total
+
+
+def take_bars(system: System) -> float:
+    total = 0.0
+    names = system.names
+    for moment in system:
+        for name in names:
+            total += moment[name].close
+    return total
+
+
+def playing(quick: bool) -> list[Row]:
+    """The whole engine, sealed: reading, preparing, releasing, hashing, both threads' CPU time."""
+    data = Data(10, 4 if quick else 100)
+    bare = floor(minutes("XNYS:S0/1m", 4 if quick else 250, 0)) / 1e6
+    found = [Row(GROUP, "floor: a bare loop over lists", bare, "M bars/s", "", COMMAND)]
+    for what, act, target in (
+        ("takes slices", take_slices, "≥ 3 M"),
+        ("reads all closes", take_closes, "≥ 3 M"),
+        ("reads every bar", take_bars, ""),
+    ):
+        took = best_s(data.system, act, 2 if quick else 7)
+        figure = data.bars / took / 1e6
+        line = (
+            f"full engine, sealed, 10 instruments, consumer {what} "
+            f"({figure / bare:.2f} of the floor; requirement: 10,000 bars/s)"
+        )
+        found.append(Row(GROUP, line, figure, "M bars/s", target, COMMAND))
+    return found
+
+
+def upkeep(quick: bool) -> list[Row]:
+    """What upkeep does for one instrument's session."""
+    data = Data(1, 1)
+    system = data.system()
+    for moment in system:
+        if moment.time_ns == data.end_ns - 10 * MINUTE_NS:
+            break
+    now = system.clock.now()
+    own = system.session_data[0]["XNYS:S0"]
+    times = 200 if quick else 5_000
+    measured = repeated_s(lambda: own.completeness(now), times)
+    base = Feed(Track(1, 0, 0), data.pins[0].series, 0, lambda a, b: minutes("XNYS:S0/1m", 1, 0),
+                (START_OF_TIME_NS, END_OF_TIME_NS))  # fmt: skip
+    agenda = system.agenda
+    rows = base.take(int(agenda.close_ns[0]), agenda)
+    built = repeated_s(lambda: _derive(base, rows, system), times // 10)
+    return [
+        Row(GROUP, "completeness of one instrument's session (requirement: 1 ms)",
+            measured * 1e6, "µs", "≤ 10", COMMAND),
+        Row(GROUP, "derived 5m and 15m of one instrument's session (requirement: 5 ms)",
+            built * 1e6, "µs", "≤ 50", COMMAND),
+    ]  # fmt: skip
+
+
+def _derive(base: Feed, rows: Rows, system: System) -> None:
+    from openbell.market.timeframe import timeframe
+
+    for at, code in enumerate(("5m", "15m"), 1):
+        feed = DerivedFeed(
+            Track(DERIVED, 0, at), base, timeframe(code), "session", system.calendars[0]
+        )
+        feed.build(rows, int(system.agenda.close_ns[0]), system.agenda)
+
+
+def memory(quick: bool) -> list[Row]:
+    """What is held: by 10,000 bars that wait in the queue, and by a long replay."""
+    data = Data(10, 4)
+    chunk = chunks_of(data.system(sessions_per_chunk=4))[0]
+    queued = chunk_bytes(chunk) / data.bars * 10_000 / 1e6
+    few, many = (peak_mb(Data(100, n)) for n in ((2, 4) if quick else (10, 40)))
+    return [
+        Row(GROUP, "10,000 queued bars (requirement: 1 MB)", queued, "MB", "≤ 0.6", COMMAND),
+        Row(GROUP, "memory of a replay of 100 instruments, 10 sessions", few, "MB", "", COMMAND),
+        Row(GROUP, "the same, 40 sessions: independent of their number", many, "MB",
+            f"≤ {few + 1.0:.1f}", COMMAND),
+    ]  # fmt: skip
+
+
+def chunk_bytes(chunk: Chunk) -> int:
+    """Bytes of all columns of a prepared chunk."""
+    columns = [c for rows in chunk.rows for c in rows.data.columns().values()]
+    columns += [c for rows in chunk.rows for c in (rows.known_ns, rows.session)]
+    columns += [chunk.starts, chunk.track, chunk.row, chunk.counts]
+    distinct = {c.__array_interface__["data"][0]: c.nbytes for c in columns if len(c)}
+    return sum(distinct.values()) + chunk.records.nbytes
+
+
+def peak_mb(data: Data) -> float:
+    """Most memory held at once by a replay, the stored rows not counted."""
+    system = data.system(sessions_per_chunk=1)
+    gc.collect()
+    tracemalloc.start()
+    take_slices(system)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 1e6
+
+
+def rows(quick: bool) -> list[Row]:
+    found: list[Row] = []
+    for part in (merging, preparing, playing, upkeep, memory):
+        found += part(quick)
+    return found
