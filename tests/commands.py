@@ -5,8 +5,10 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -41,13 +43,18 @@ def openbell(*words: str) -> Said:
     return Said(code, out.getvalue(), err.getvalue())
 
 
-def started(*words: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def started(
+    *words: str,
+    cwd: Path,
+    stdout: int = subprocess.PIPE,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "openbell.app.cli.main", *words],
         cwd=cwd,
         env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
