@@ -96,7 +96,17 @@ class Columns:
 
     def take(self, rows: Any) -> Self:
         """The rows that a slice, mask or index array picks, in that order."""
+        if isinstance(rows, slice) and rows.step is None:
+            return self._stretch(rows)
         return replace(self, **{name: column[rows] for name, column in self.columns().items()})
+
+    def _stretch(self, rows: slice) -> Self:
+        """Views of consecutive rows; what is read-only and contiguous stays so, unchecked."""
+        found = object.__new__(type(self))
+        object.__setattr__(found, "series", self.series)
+        for name in self.names():
+            object.__setattr__(found, name, getattr(self, name)[rows])
+        return found
 
     def between(self, start_ns: int, end_ns: int) -> Self:
         """The rows with ``start_ns <= key < end_ns``; views, no copies."""

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from openbell.market.bars import Bars
 from openbell.market.calendars import Calendar
 from openbell.market.columns import Ints
 from openbell.market.errors import RunError
 from openbell.market.moments import iso
 from openbell.market.session import Session
+from openbell.replay import kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +59,24 @@ class Agenda:
         By opening time, then calendar.
     open_ns, close_ns : int64, shape (sessions,)
         When each opens and closes, by ordinal.
+    bounds
+        By ordinal: regular open and close, start and end of extended hours.
     """
 
     calendars: tuple[Calendar, ...]
     sessions: tuple[Played, ...]
     open_ns: Ints = field(init=False)
     close_ns: Ints = field(init=False)
+    bounds: tuple[Ints, Ints, Ints, Ints] = field(init=False)
     _tables: tuple[_Table, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         opens, closes = _bounds(self.sessions)
         object.__setattr__(self, "open_ns", opens)
         object.__setattr__(self, "close_ns", closes)
+        regular = [p.regular for p in self.sessions]
+        hours = [(s.open_ns, s.close_ns, s.pre_ns, s.post_ns) for s in regular]
+        object.__setattr__(self, "bounds", tuple(np.array(hours, np.int64).T.copy()))
         own = [[p for p in self.sessions if p.calendar == k] for k in range(len(self.calendars))]
         object.__setattr__(self, "_tables", tuple(map(_table, own)))
 
@@ -76,14 +84,10 @@ class Agenda:
         """The sessions of one calendar, in order."""
         return [self.sessions[k] for k in self._tables[calendar].ordinals]
 
-    def ordinals_of_bars(self, calendar: int, start_ns: Ints, end_ns: Ints) -> Ints:
-        """The session each bar starts in, as its ordinal; -1 for none, and for all of a break."""
+    def sort_out(self, calendar: int, bars: Bars) -> tuple[Ints, Ints, int, int]:
+        """The session of each bar, and when it is known; see `kernels.sort_out_bars`."""
         table = self._tables[calendar]
-        found = _within(table.opens, table.closes, start_ns)
-        nth = _within(table.break_starts, table.break_ends, start_ns)
-        if len(table.break_starts):
-            found[(nth >= 0) & (end_ns <= table.break_ends[nth])] = -1
-        return _picked(table.ordinals, found)
+        return kernels.sort_out_bars(bars.start_ns, bars.end_ns, bars.label, *table)
 
     def ordinals_of_ticks(self, calendar: int, time_ns: Ints) -> Ints:
         """The session each trade or quote belongs to, as its ordinal; -1 for none.
@@ -154,7 +158,7 @@ def _bounds(sessions: Sequence[Played]) -> tuple[Ints, Ints]:
 
 def _table(sessions: Sequence[Played]) -> _Table:
     breaks = [each for p in sessions for each in p.session.breaks]
-    starts, ends = np.array(breaks, np.int64).reshape(-1, 2).T
+    starts, ends = np.array(breaks, np.int64).reshape(-1, 2).T.copy()
     ordinals = np.array([p.ordinal for p in sessions], np.int64)
     return _Table(*_bounds(sessions), ordinals, starts, ends)
 

@@ -3,11 +3,14 @@
 1. Every feed hands over its rows that become known within the chunk (`feed.py`).
 2. Derived bars are built from base rows whose interval ends within the chunk.
 3. All rows, and the openings and closings of sessions, are merged into one order (rule 4).
-4. Rows of one moment make a slice; canonical records are laid out for the tape.
+4. Rows of one moment make a slice; when the chunk is loaded, canonical records are laid out.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +22,8 @@ from openbell.replay import kernels
 from openbell.replay.agenda import Agenda, Played
 
 _WORDS = 8  # of 8 bytes in a canonical record
+_NO_WORDS: Ints = np.empty(0, np.int64)
+_NO_WORDS.flags.writeable = False
 _KIND_SHIFT, _FRAME_SHIFT, _INSTRUMENT_SHIFT = 56, 48, 32
 
 
@@ -78,39 +83,73 @@ class Step(NamedTuple):
     played: Played | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some sessions, prepared.
+    """Some sessions, prepared. Lists and records are made when the chunk is loaded, not before.
 
     Attributes
     ----------
+    tracks
+        The tracks of the replay.
     rows
         By track, the rows of this chunk.
-    times_ns
-        The moment of each slice.
+    places : int32, shape (rows,)
+        By track, where each of its rows stands in merged order.
+    track : int16, shape (records,)
+        Track of each record in merged order, -1 for an opening or closing.
     starts : int64, shape (slices + 1,)
         Where each slice's records begin in merged order.
-    track, row : shape (records,)
-        Track of each record (-1 for an opening or closing) and its row within the track.
+    known_ns : int64, shape (slices,)
+        The moment of each slice.
     counts : int32, shape (tracks, slices)
         How many rows of a track are known at a slice, that slice included.
-    records
-        The canonical bytes of all records, in order.
-    ends
-        Where each slice ends in `records`.
+    rolls
+        The openings and closings within it.
     steps
         The programme, in order.
     """
 
+    tracks: tuple[Track, ...]
     rows: tuple[Rows, ...]
-    times_ns: list[int]
+    places: tuple[NDArray[np.int32], ...]
+    track: NDArray[np.int16]
     starts: Ints
-    track: Ints
-    row: Ints
+    known_ns: Ints
     counts: NDArray[np.int32]
-    records: memoryview
-    ends: list[int]
+    rolls: "Rolls"
     steps: tuple[Step, ...]
+
+    @cached_property
+    def times_ns(self) -> list[int]:
+        """The moment of each slice."""
+        found: list[int] = self.known_ns.tolist()
+        return found
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Where each slice ends in `records`."""
+        found: list[int] = (self.starts[1:] * (_WORDS * 8)).tolist()
+        return found
+
+    @cached_property
+    def row(self) -> NDArray[np.int32]:
+        """Row of each record within its track, or among the openings and closings."""
+        row = np.empty(len(self.track), np.int32)
+        for place in (*self.places, self.rolls.places):
+            row[place] = np.arange(len(place))
+        return row
+
+    @cached_property
+    def records(self) -> memoryview:
+        """The canonical bytes of all records, in order."""
+        records = np.empty((len(self.track), _WORDS), np.int64)
+        for track, rows, place in zip(self.tracks, self.rows, self.places, strict=True):
+            meta = _word(track.kind, track.frame, track.instrument)
+            kernels.lay_records(
+                records, place, meta, rows.session, rows.known_ns, *_words(rows.data)
+            )
+        records[self.rolls.places] = self.rolls.records
+        return records.data.cast("B")
 
 
 def prepare(
@@ -125,72 +164,72 @@ def prepare(
         known at the very opening of a session that opens at `until_ns` belong to the next chunk.
     """
     rolls = _rolls(agenda, after_ns, until_ns)
+    bounds = np.cumsum([0, *(len(r.known_ns) for r in rows)])
     known = np.concatenate([*(r.known_ns for r in rows), rolls.known_ns])
     session = np.concatenate([*(r.session for r in rows), rolls.session])
-    phase = np.concatenate([*(_phase(r, agenda) for r in rows), rolls.phase])
+    phase = np.zeros(len(known), np.int64)
+    phase[bounds[-1] :] = rolls.phase
+    for k, track in enumerate(tracks):
+        if track.kind in (kernels.QUOTE, kernels.TRADE):
+            at_open = agenda.open_ns[rows[k].session] == rows[k].known_ns
+            phase[bounds[k] : bounds[k + 1]][at_open] = 3
     order = merge_order(known, phase, session)
-
-    lengths = [len(r.known_ns) for r in rows]
-    track = np.repeat(np.arange(-1, len(rows)), [0, *lengths])
-    track = np.concatenate([track, np.full(len(rolls.known_ns), -1)])[order]
-    row = np.concatenate([*(np.arange(n) for n in lengths), np.arange(len(rolls.known_ns))])[order]
-    known_in_order = known[order]
-    starts = kernels.cut_slices(known_in_order, phase[order], session[order])
-
-    records = np.empty((len(order), _WORDS), np.int64)
-    meta = np.concatenate([*map(_meta, tracks, rows), rolls.meta])
-    values = np.concatenate([*(_values(r.data) for r in rows), rolls.values], axis=1)
-    kernels.lay_records(order, meta, known, values, records)
+    starts = kernels.cut_slices(order, known, phase, session)
+    place, track_of = kernels.place_rows(order, bounds)
+    rolls = rolls._replace(places=place[bounds[-1] :])
     return Chunk(
+        tracks=tuple(tracks),
         rows=tuple(rows),
-        times_ns=known_in_order[starts[:-1]].tolist(),
+        places=tuple(place[lo:hi] for lo, hi in pairwise(bounds.tolist())),
+        track=track_of,
         starts=starts,
-        track=track,
-        row=row,
-        counts=kernels.count_rows(starts, track, len(tracks)),
-        records=records.data.cast("B"),
-        ends=(starts[1:] * (_WORDS * 8)).tolist(),
-        steps=_programme(starts, track, row, rolls),
+        known_ns=known[order[starts[:-1]]],
+        counts=kernels.count_rows(starts, track_of, len(tracks)),
+        rolls=rolls,
+        steps=_programme(starts, rolls),
     )
 
 
-class _Rolls(NamedTuple):
-    """Openings and closings as if they were rows; phase 1 closes, phase 2 opens."""
+class Rolls(NamedTuple):
+    """Openings and closings as if they were rows; phase 1 closes, phase 2 opens.
+
+    Attributes
+    ----------
+    known_ns, session, phase : int64, shape (n,)
+        When each happens, the ordinal of its session, and its phase.
+    records : int64, shape (n, 8)
+        Their canonical records.
+    steps
+        Of each, its kind and its session.
+    places : int32, shape (n,)
+        Where each stands in merged order.
+    """
 
     known_ns: Ints
     session: Ints
     phase: Ints
-    meta: Ints
-    values: Ints
-    played: tuple[tuple[int, Played], ...]
+    records: Ints
+    steps: tuple[tuple[int, Played], ...]
+    places: NDArray[np.int32]
 
 
-def _rolls(agenda: Agenda, after_ns: int, until_ns: int) -> _Rolls:
+def _rolls(agenda: Agenda, after_ns: int, until_ns: int) -> Rolls:
     opens, closes = agenda.open_ns, agenda.close_ns
     opening = np.flatnonzero((opens >= after_ns) & (opens < until_ns))
     closing = np.flatnonzero((closes > after_ns) & (closes <= until_ns))
     ordinal = np.concatenate([closing, opening])
+    known = np.concatenate([closes[closing], opens[opening]])
     kinds = [kernels.CLOSE] * len(closing) + [kernels.OPEN] * len(opening)
     played = [agenda.sessions[k] for k in ordinal]
-    values = np.zeros((6, len(ordinal)), np.int64)
-    values[0], values[1] = opens[ordinal], closes[ordinal]
-    words = [_word(kind, 0, p.calendar) for kind, p in zip(kinds, played, strict=True)]
-    return _Rolls(
-        np.concatenate([closes[closing], opens[opening]]),
-        ordinal,
-        np.repeat([1, 2], [len(closing), len(opening)]),
-        np.array(words, np.int64) | ordinal,
-        values,
-        tuple(zip(kinds, played, strict=True)),
-    )
-
-
-def _phase(rows: Rows, agenda: Agenda) -> Ints:
-    """0, or 3 for what is stamped exactly at its session's opening and so comes after it."""
-    phase = np.zeros(len(rows.known_ns), np.int64)
-    if rows.data.names()[0] == "time_ns" and len(phase):
-        phase[rows.known_ns == agenda.open_ns[rows.session]] = 3
-    return phase
+    records = np.zeros((len(ordinal), _WORDS), np.int64)
+    records[:, 0] = [
+        _word(k, 0, p.calendar) | p.ordinal for k, p in zip(kinds, played, strict=True)
+    ]
+    records[:, 1] = known
+    records[:, 2], records[:, 3] = opens[ordinal], closes[ordinal]
+    phase = np.repeat([1, 2], [len(closing), len(opening)])
+    steps = tuple(zip(kinds, played, strict=True))
+    return Rolls(known, ordinal, phase, records, steps, np.empty(0, np.int32))
 
 
 def merge_order(known: Ints, phase: Ints, session: Ints) -> Ints:
@@ -221,30 +260,26 @@ def _word(kind: int, frame: int, instrument: int) -> int:
     return kind << _KIND_SHIFT | frame << _FRAME_SHIFT | instrument << _INSTRUMENT_SHIFT
 
 
-def _meta(track: Track, rows: Rows) -> Ints:
-    return rows.session | _word(track.kind, track.frame, track.instrument)
-
-
-def _values(data: Columns) -> Ints:
-    """Start or time, then up to five numbers, as the 8-byte words of a record: (6, n)."""
-    words = np.zeros((6, len(data)), np.int64)
+def _words(data: Columns) -> list[Ints]:
+    """Start or time, then up to five numbers, as the 8-byte words of a record."""
     names = [n for n in data.names() if n not in ("end_ns", "label")]
-    words[0] = getattr(data, names[0])
-    for word, name in enumerate(names[1:], 1):
-        words[word] = getattr(data, name).astype(np.float64, copy=False).view(np.int64)
-    return words
+    numbers = (getattr(data, name).astype(np.float64, copy=False) for name in names[1:])
+    columns = [data.key_ns, *(column.view(np.int64) for column in numbers)]
+    for column in columns:
+        column.flags.writeable = False  # numba compiles for one kind of array
+    return columns + [_NO_WORDS] * (_WORDS - 2 - len(columns))
 
 
-def _programme(starts: Ints, track: Ints, row: Ints, rolls: _Rolls) -> tuple[Step, ...]:
+def _programme(starts: Ints, rolls: Rolls) -> tuple[Step, ...]:
     steps: list[Step] = []
-    begin = 0
-    firsts = starts[:-1]
-    for at in np.flatnonzero(track[firsts] < 0).tolist():
+    begin, slices = 0, len(starts) - 1
+    found = sorted(zip(rolls.places.tolist(), rolls.steps, strict=True), key=itemgetter(0))
+    for place, (kind, played) in found:
+        at = int(np.searchsorted(starts, place))
         if at > begin:
             steps.append(Step(kernels.BAR, begin, at, None))
-        kind, played = rolls.played[row[firsts[at]]]
         steps.append(Step(kind, at, at + 1, played))
         begin = at + 1
-    if begin < len(firsts):
-        steps.append(Step(kernels.BAR, begin, len(firsts), None))
+    if begin < slices:
+        steps.append(Step(kernels.BAR, begin, slices, None))
     return tuple(steps)

@@ -11,7 +11,7 @@ from openbell.market.build import bins, require_wider, straddles
 from openbell.market.calendars import Calendar
 from openbell.market.columns import CORRUPT, Columns, Ints, require_ordered
 from openbell.market.instrument import Series
-from openbell.market.kernels import widen_columns
+from openbell.market.kernels import table_bins, widen_columns
 from openbell.market.moments import DAY_NS
 from openbell.market.ticks import Quotes, Trades
 from openbell.market.timeframe import Anchor, Timeframe
@@ -83,16 +83,17 @@ class Feed:
         limit_ns = max(min(self._end_ns, until_ns + 1), self._at_ns)
         data = self._read(self._at_ns, limit_ns)
         self._at_ns = limit_ns
-        if self._held is not None and len(self._held):
+        if self._held is not None:
             data = type(data).joined([self._held, data])
         rows = self._sane(data, agenda)
         ready = int(np.searchsorted(rows.known_ns, until_ns, side="right"))
         is_tick = not self.series.is_bars
         if is_tick and ready and agenda.open_ns[rows.session[ready - 1]] == until_ns:
             ready = int(np.searchsorted(rows.known_ns, until_ns))
-        self._held = rows.data.take(slice(ready, None))
         self.counts.played += ready
-        return Rows(rows.data.take(slice(ready)), rows.known_ns[:ready], rows.session[:ready])
+        rows, held = _cut(rows, ready)
+        self._held = held.data if held else None
+        return rows
 
     def finish(self, agenda: Agenda) -> None:
         """Count what is left after the last session's close."""
@@ -103,31 +104,32 @@ class Feed:
 
     def _sane(self, data: Columns, agenda: Agenda) -> Rows:
         """The rows within the hours played that are not corrupt, and when each is known."""
-        corrupt = (data.columns()["label"] & CORRUPT) != 0
-        if corrupt.any():
-            self.counts.corrupt += int(corrupt.sum())
-            data = data.take(~corrupt)
-        if isinstance(data, Bars):
-            session = agenda.ordinals_of_bars(self.calendar, data.start_ns, data.end_ns)
-        else:
-            session = agenda.ordinals_of_ticks(self.calendar, data.key_ns)
-        inside = session >= 0
-        if not inside.all():
-            self.counts.off_hours += len(inside) - int(inside.sum())
-            data, session = data.take(inside), session[inside]
-        if not isinstance(data, Bars):
-            return Rows(data, data.key_ns, session)
-        return self._ended(data, session, agenda)
+        rows, corrupt = self._known(data, agenda)
+        inside = rows.session >= 0
+        kept = int(np.count_nonzero(inside))
+        self.counts.corrupt += corrupt
+        self.counts.off_hours += len(inside) - kept - corrupt
+        if kept < len(inside):
+            rows = _picked(rows, inside)
+        if self.series.is_bars and not 0 < self.series.timeframe.width_ns <= DAY_NS:
+            rows = rows._replace(session=agenda.opened_before(self.calendar, rows.known_ns))
+        return rows
 
-    def _ended(self, bars: Bars, session: Ints, agenda: Agenda) -> Rows:
-        """When bars are known: at their end; within a day at the close at the latest."""
-        if 0 < self.series.timeframe.width_ns <= DAY_NS:
-            known = np.minimum(bars.end_ns, agenda.close_ns[session])
-        else:
-            known = bars.end_ns
-            session = agenda.opened_before(self.calendar, known)
-        require_ordered(f"ends of {self.series}", known, strict=False)
-        return Rows(bars, known, session)
+    def _known(self, data: Columns, agenda: Agenda) -> tuple[Rows, int]:
+        """Of all rows, session and moment; how many are corrupt.
+
+        Bars up to a day are known at the close at the latest, wider ones at their own end.
+        """
+        if not isinstance(data, Bars):
+            corrupt = (data.columns()["label"] & CORRUPT) != 0
+            session = agenda.ordinals_of_ticks(self.calendar, data.key_ns)
+            session[corrupt] = -1
+            return Rows(data, data.key_ns, session), int(corrupt.sum())
+        session, known, bad, _ = agenda.sort_out(self.calendar, data)
+        if not 0 < self.series.timeframe.width_ns <= DAY_NS:
+            known = data.end_ns
+        require_ordered(f"ends of {self.series}", known[session >= 0], strict=False)
+        return Rows(data, known, session), bad
 
 
 class DerivedFeed:
@@ -173,9 +175,9 @@ class DerivedFeed:
             rows, begins, ends = _picked(rows, inside), begins[inside], ends[inside]
         self._require_fit(rows, ends)
         ready = int(np.searchsorted(ends, until_ns, side="right"))
-        self._held = _picked(rows, slice(ready, None))
+        rows, self._held = _cut(rows, ready)
         columns = rows.data.columns()
-        done = (columns[name][:ready] for name in _WIDENED)
+        done = (columns[name] for name in _WIDENED)
         made = widen_columns(begins[:ready], ends[:ready], *done)
         bars, present = Bars(self.series, *made[:-1]), made[-1]
         if self._frame.is_intraday:
@@ -186,6 +188,8 @@ class DerivedFeed:
 
     def _bins(self, rows: Rows, agenda: Agenda) -> tuple[Ints, Ints]:
         starts = rows.data.key_ns
+        if self._frame.is_intraday and self._anchor == "session":
+            return table_bins(starts, rows.session, *agenda.bounds, self._frame.width_ns)
         begins, ends = bins(starts, self._frame, anchor=self._anchor, calendar=self._calendar)
         if not self._frame.is_intraday:
             return begins, ends
@@ -201,6 +205,13 @@ class DerivedFeed:
 
 def _picked(rows: Rows, which: Any) -> Rows:
     return Rows(rows.data.take(which), rows.known_ns[which], rows.session[which])
+
+
+def _cut(rows: Rows, at: int) -> tuple[Rows, Rows | None]:
+    """The rows before a position, and those from it on; None for no rows."""
+    if at == len(rows.known_ns):
+        return rows, None
+    return _picked(rows, slice(at)), _picked(rows, slice(at, None))
 
 
 def _joined(first: Rows, then: Rows) -> Rows:

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from openbell.market.columns import Floats, Ints
+from openbell.market.columns import CORRUPT, Floats, Ints
 
 # The kinds of records, in the order they take at one moment (session-engine rule 4).
 OPEN, BAR, DERIVED, REVISION, QUOTE, TRADE, CLOSE = range(7)
@@ -45,27 +45,50 @@ def settle_ties(order: Ints, known: Ints, phase: Ints, session: Ints) -> None:
 
 
 @njit(cache=True, nogil=True)
-def cut_slices(known: Ints, phase: Ints, session: Ints) -> Ints:
+def cut_slices(order: Ints, known: Ints, phase: Ints, session: Ints) -> Ints:
     """Where slices begin in merged records: at a new moment or phase; each roll stands alone."""
-    n = len(known)
+    n = len(order)
     starts = np.empty(n + 1, np.int64)
     found = 0
-    for i in range(n):
+    before = -1
+    for k in range(n):
+        i = order[k]
         rolls = phase[i] == 1 or phase[i] == 2
         if (
-            i == 0
-            or known[i] != known[i - 1]
-            or phase[i] != phase[i - 1]
-            or (rolls and session[i] != session[i - 1])
+            before < 0
+            or known[i] != known[before]
+            or phase[i] != phase[before]
+            or (rolls and session[i] != session[before])
         ):
-            starts[found] = i
+            starts[found] = k
             found += 1
+        before = i
     starts[found] = n
-    return starts[: found + 1]
+    return starts[: found + 1].copy()
 
 
 @njit(cache=True, nogil=True)
-def count_rows(starts: Ints, track: Ints, tracks: int) -> NDArray[np.int32]:
+def place_rows(order: Ints, bounds: Ints) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """Where each row stands in merged order, and of which track each merged record is.
+
+    Parameters
+    ----------
+    bounds : shape (tracks + 1,)
+        Where each track's rows begin among the rows that `order` sorts; what comes after the
+        last belongs to no track: -1.
+    """
+    place = np.empty(len(order), np.int32)
+    for k in range(len(order)):
+        place[order[k]] = k
+    track = np.full(len(order), -1, np.int16)
+    for t in range(len(bounds) - 1):
+        for i in range(bounds[t], bounds[t + 1]):
+            track[place[i]] = t
+    return place, track
+
+
+@njit(cache=True, nogil=True)
+def count_rows(starts: Ints, track: NDArray[np.int16], tracks: int) -> NDArray[np.int32]:
     """How many rows of each track are known at each slice, itself included: (tracks, slices)."""
     slices = len(starts) - 1
     counts = np.empty((tracks, slices), np.int32)
@@ -80,14 +103,79 @@ def count_rows(starts: Ints, track: Ints, tracks: int) -> NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
-def lay_records(order: Ints, meta: Ints, known: Ints, values: Ints, records: Ints) -> None:
-    """Write canonical records in merged order: 8 words each: meta, known, start, five values."""
-    for k in range(len(order)):
-        i = order[k]
-        records[k, 0] = meta[i]
-        records[k, 1] = known[i]
-        for word in range(6):
-            records[k, word + 2] = values[word, i]
+def lay_records(
+    records: Ints,
+    place: NDArray[np.int32],
+    meta: int,
+    session: Ints,
+    known: Ints,
+    a: Ints,
+    b: Ints,
+    c: Ints,
+    d: Ints,
+    e: Ints,
+    f: Ints,
+) -> None:
+    """Write the canonical records of one track to their places in merged order.
+
+    A record is 8 words: meta and session, known, then the columns `a` to `f`, of which `e` and
+    `f` may be empty.
+    """
+    for i in range(len(place)):
+        at = place[i]
+        records[at, 0] = meta | session[i]
+        records[at, 1] = known[i]
+        records[at, 2] = a[i]
+        records[at, 3] = b[i]
+        records[at, 4] = c[i]
+        records[at, 5] = d[i]
+        records[at, 6] = e[i] if len(e) else 0
+        records[at, 7] = f[i] if len(f) else 0
+
+
+@njit(cache=True, nogil=True)
+def sort_out_bars(
+    start: Ints,
+    end: Ints,
+    label: Ints,
+    opens: Ints,
+    closes: Ints,
+    ordinals: Ints,
+    break_starts: Ints,
+    break_ends: Ints,
+) -> tuple[Ints, Ints, int, int]:
+    """The session each bar starts in, and when it is known: at its end, or at the close before.
+
+    Parameters
+    ----------
+    start, end, label : shape (n,)
+        Of bars, in order.
+    opens, closes, ordinals, break_starts, break_ends
+        Of one calendar's sessions, in order.
+
+    Returns
+    -------
+    tuple
+        Ordinals, -1 for a corrupt bar and for one outside of all sessions or wholly in a break;
+        moments; how many bars are corrupt, and how many are neither that nor outside.
+    """
+    n = len(start)
+    session = np.full(n, -1, np.int64)
+    known = end.copy()
+    corrupt, kept = 0, 0
+    s, b = -1, -1
+    for i in range(n):
+        while s + 1 < len(opens) and opens[s + 1] <= start[i]:
+            s += 1
+        while b + 1 < len(break_starts) and break_starts[b + 1] <= start[i]:
+            b += 1
+        if label[i] & CORRUPT:
+            corrupt += 1
+        elif s >= 0 and start[i] < closes[s] and not (b >= 0 and end[i] <= break_ends[b]):
+            session[i] = ordinals[s]
+            known[i] = min(end[i], closes[s])
+            kept += 1
+    return session, known, corrupt, kept
 
 
 @njit(cache=True, nogil=True)
