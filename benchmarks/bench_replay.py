@@ -79,9 +79,10 @@ def repeated_s(act: Callable[[], Any], times: int, tries: int = 5) -> float:
 
 
 def chunks_of(system: System) -> list[Chunk]:
-    """Every chunk, as prefetch makes it, on this thread; none is kept but the last."""
+    """Every chunk, as prefetch makes it, its records laid out, on this thread; gives the last."""
     last: list[Chunk] = []
     for chunk in system._chunks():
+        assert chunk.records
         last = [chunk]
     return last
 
@@ -179,7 +180,7 @@ def upkeep(quick: bool) -> list[Row]:
     own = system.session_data[0]["XNYS:S0"]
     times = 200 if quick else 5_000
     measured = repeated_s(lambda: own.completeness(now), times)
-    base = Feed(Track(1, 0, 0), data.pins[0].series, 0, lambda a, b: minutes("XNYS:S0/1m", 1, 0),
+    base = Feed(Track(1, 0, 0), data.pins[0].series, 0, lambda _start, _end: minutes("XNYS:S0/1m", 1, 0),
                 (START_OF_TIME_NS, END_OF_TIME_NS))  # fmt: skip
     agenda = system.agenda
     rows = base.take(int(agenda.close_ns[0]), agenda)
@@ -205,7 +206,7 @@ def _derive(base: Feed, rows: Rows, system: System) -> None:
 def memory(quick: bool) -> list[Row]:
     """What is held: by 10,000 bars that wait in the queue, and by a long replay."""
     data = Data(10, 4)
-    chunk = chunks_of(data.system(sessions_per_chunk=4))[0]
+    (chunk,) = data.system(sessions_per_chunk=4)._chunks()
     queued = chunk_bytes(chunk) / data.bars * 10_000 / 1e6
     few, many = (peak_mb(Data(100, n)) for n in ((2, 4) if quick else (10, 40)))
     return [
@@ -217,12 +218,11 @@ def memory(quick: bool) -> list[Row]:
 
 
 def chunk_bytes(chunk: Chunk) -> int:
-    """Bytes of all columns of a prepared chunk."""
+    """Bytes of all columns of a chunk as it waits; records and lists are made when it is loaded."""
     columns = [c for rows in chunk.rows for c in rows.data.columns().values()]
     columns += [c for rows in chunk.rows for c in (rows.known_ns, rows.session)]
-    columns += [chunk.starts, chunk.track, chunk.row, chunk.counts]
-    distinct = {c.__array_interface__["data"][0]: c.nbytes for c in columns if len(c)}
-    return sum(distinct.values()) + chunk.records.nbytes
+    columns += [*chunk.places, chunk.starts, chunk.track, chunk.known_ns, chunk.counts]
+    return sum({c.__array_interface__["data"][0]: c.nbytes for c in columns}.values())
 
 
 def peak_mb(data: Data) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -64,6 +65,7 @@ class Columns:
             raise BadDataError(f"columns of {self.series} differ in length: {sorted(lengths)}")
 
     @classmethod
+    @cache
     def names(cls) -> tuple[str, ...]:
         """The names of the columns, in order."""
         return tuple(field.name for field in fields(cls) if field.name != "series")

@@ -9,8 +9,8 @@ import numpy as np
 from openbell.market.bars import Bars
 from openbell.market.calendars import Calendar
 from openbell.market.columns import Ints
-from openbell.market.errors import RunError
-from openbell.market.moments import iso
+from openbell.market.errors import RunError, UnorderedError
+from openbell.market.moments import DAY_NS, iso
 from openbell.market.session import Session
 from openbell.replay import kernels
 
@@ -84,10 +84,25 @@ class Agenda:
         """The sessions of one calendar, in order."""
         return [self.sessions[k] for k in self._tables[calendar].ordinals]
 
-    def sort_out(self, calendar: int, bars: Bars) -> tuple[Ints, Ints, int, int]:
-        """The session of each bar, and when it is known; see `kernels.sort_out_bars`."""
-        table = self._tables[calendar]
-        return kernels.sort_out_bars(bars.start_ns, bars.end_ns, bars.label, *table)
+    def sort_out(self, calendar: int, bars: Bars) -> tuple[Ints, Ints, int]:
+        """The session of each bar, -1 for withheld ones; when it is known; how many are corrupt.
+
+        Bars up to a day are known at the close at the latest, wider ones at their own end.
+
+        Raises
+        ------
+        UnorderedError
+            If a bar is known before the one before it.
+        """
+        clips = 0 < bars.series.timeframe.width_ns <= DAY_NS
+        session, known, corrupt, unordered = kernels.sort_out_bars(
+            bars.start_ns, bars.end_ns, bars.label, *self._tables[calendar], clips
+        )
+        if unordered >= 0:
+            raise UnorderedError(f"ends of {bars.series}", unordered)
+        if not clips:
+            session[session >= 0] = self.opened_before(calendar, known[session >= 0])
+        return session, known, corrupt
 
     def ordinals_of_ticks(self, calendar: int, time_ns: Ints) -> Ints:
         """The session each trade or quote belongs to, as its ordinal; -1 for none.

@@ -9,10 +9,9 @@ import numpy as np
 from openbell.market.bars import Bars
 from openbell.market.build import bins, require_wider, straddles
 from openbell.market.calendars import Calendar
-from openbell.market.columns import CORRUPT, Columns, Ints, require_ordered
+from openbell.market.columns import CORRUPT, Columns, Ints
 from openbell.market.instrument import Series
 from openbell.market.kernels import table_bins, widen_columns
-from openbell.market.moments import DAY_NS
 from openbell.market.ticks import Quotes, Trades
 from openbell.market.timeframe import Anchor, Timeframe
 from openbell.replay.agenda import Agenda
@@ -109,26 +108,16 @@ class Feed:
         kept = int(np.count_nonzero(inside))
         self.counts.corrupt += corrupt
         self.counts.off_hours += len(inside) - kept - corrupt
-        if kept < len(inside):
-            rows = _picked(rows, inside)
-        if self.series.is_bars and not 0 < self.series.timeframe.width_ns <= DAY_NS:
-            rows = rows._replace(session=agenda.opened_before(self.calendar, rows.known_ns))
-        return rows
+        return rows if kept == len(inside) else _picked(rows, inside)
 
     def _known(self, data: Columns, agenda: Agenda) -> tuple[Rows, int]:
-        """Of all rows, session and moment; how many are corrupt.
-
-        Bars up to a day are known at the close at the latest, wider ones at their own end.
-        """
+        """Of all rows, session and moment; how many are corrupt."""
         if not isinstance(data, Bars):
             corrupt = (data.columns()["label"] & CORRUPT) != 0
             session = agenda.ordinals_of_ticks(self.calendar, data.key_ns)
             session[corrupt] = -1
             return Rows(data, data.key_ns, session), int(corrupt.sum())
-        session, known, bad, _ = agenda.sort_out(self.calendar, data)
-        if not 0 < self.series.timeframe.width_ns <= DAY_NS:
-            known = data.end_ns
-        require_ordered(f"ends of {self.series}", known[session >= 0], strict=False)
+        session, known, bad = agenda.sort_out(self.calendar, data)
         return Rows(data, known, session), bad
 
 

@@ -143,6 +143,7 @@ def sort_out_bars(
     ordinals: Ints,
     break_starts: Ints,
     break_ends: Ints,
+    clips: bool,  # noqa: FBT001  # kernels take no keywords
 ) -> tuple[Ints, Ints, int, int]:
     """The session each bar starts in, and when it is known: at its end, or at the close before.
 
@@ -152,17 +153,20 @@ def sort_out_bars(
         Of bars, in order.
     opens, closes, ordinals, break_starts, break_ends
         Of one calendar's sessions, in order.
+    clips
+        Whether a bar is known at the close at the latest.
 
     Returns
     -------
     tuple
         Ordinals, -1 for a corrupt bar and for one outside of all sessions or wholly in a break;
-        moments; how many bars are corrupt, and how many are neither that nor outside.
+        moments; how many bars are corrupt; the first bar known before the one before it, or -1.
     """
     n = len(start)
     session = np.full(n, -1, np.int64)
     known = end.copy()
-    corrupt, kept = 0, 0
+    corrupt, unordered = 0, -1
+    newest = opens[0] if len(opens) else 0
     s, b = -1, -1
     for i in range(n):
         while s + 1 < len(opens) and opens[s + 1] <= start[i]:
@@ -173,9 +177,12 @@ def sort_out_bars(
             corrupt += 1
         elif s >= 0 and start[i] < closes[s] and not (b >= 0 and end[i] <= break_ends[b]):
             session[i] = ordinals[s]
-            known[i] = min(end[i], closes[s])
-            kept += 1
-    return session, known, corrupt, kept
+            if clips and closes[s] < known[i]:
+                known[i] = closes[s]
+            if known[i] < newest and unordered < 0:
+                unordered = i
+            newest = known[i]
+    return session, known, corrupt, unordered
 
 
 @njit(cache=True, nogil=True)
