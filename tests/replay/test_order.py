@@ -161,6 +161,11 @@ def test_counting_on_a_grid_gives_the_order_of_a_stable_sort(rows: list[int], st
     assert order.tolist() == np.argsort(known, kind="stable").tolist()
 
 
+def test_what_lies_off_the_grid_is_not_sorted_on_it() -> None:
+    known = np.array([0, 60, 121, 180], np.int64)
+    assert not len(kernels.merge_on_grid(known, 0, 60, 4))
+
+
 @pytest.mark.parametrize("per_chunk", [0, 1, 3])
 def test_weekly_bars_stand_in_their_place_however_sessions_are_cut(per_chunk: int) -> None:
     """A week ends with its last session, and nothing of that session need have traded."""

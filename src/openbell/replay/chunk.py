@@ -250,9 +250,10 @@ def _by_time(known: Ints) -> Ints:
     first, last = int(known.min()), int(known.max())
     for step in (MINUTE_NS, SECOND_NS):
         cells = (last - first) // step + 1
-        if cells <= 8 * len(known) + 4096 and not ((known - first) % step).any():
+        if cells <= 8 * len(known) + 4096:
             order: Ints = kernels.merge_on_grid(known, first, step, cells)
-            return order
+            if len(order):
+                return order
     return np.argsort(known, kind="stable")
 
 

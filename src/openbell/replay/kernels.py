@@ -12,17 +12,25 @@ OPEN, BAR, DERIVED, REVISION, QUOTE, TRADE, CLOSE = range(7)
 
 @njit(cache=True, nogil=True)
 def merge_on_grid(known: Ints, first: int, step: int, cells: int) -> Ints:
-    """The stable order of `known`, whose values lie on ``first + k * step``: a counting sort."""
+    """The stable order of `known`, whose values lie on ``first + k * step``: a counting sort.
+
+    Empty if a value lies off that grid.
+    """
+    n = len(known)
+    cell_of = np.empty(n, np.int32)
     counts = np.zeros(cells + 1, np.int64)
-    for value in known:
-        counts[(value - first) // step + 1] += 1
+    for i in range(n):
+        cell = (known[i] - first) // step
+        if first + cell * step != known[i]:
+            return np.empty(0, np.int64)
+        cell_of[i] = cell
+        counts[cell + 1] += 1
     for cell in range(cells):
         counts[cell + 1] += counts[cell]
-    order = np.empty(len(known), np.int64)
-    for i in range(len(known)):
-        cell = (known[i] - first) // step
-        order[counts[cell]] = i
-        counts[cell] += 1
+    order = np.empty(n, np.int64)
+    for i in range(n):
+        order[counts[cell_of[i]]] = i
+        counts[cell_of[i]] += 1
     return order
 
 

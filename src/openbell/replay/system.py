@@ -25,7 +25,7 @@ from openbell.replay.tape import Tape, genesis
 
 State = Literal["stopped", "running"]
 
-_ROWS_PER_CHUNK = 40_000
+_ROWS_PER_CHUNK = 16_000  # what fits into the processor's cache with its records
 _KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
 
 
