@@ -1,5 +1,5 @@
-"""Flows share the lake and the folders of the application's tests."""
+"""What the flows share."""
 
-from tests.app.conftest import _cache, place, spy, spy_lake
+from tests.places import _cache, place, spy, spy_lake
 
 __all__ = ["_cache", "place", "spy", "spy_lake"]

@@ -143,7 +143,7 @@ def verify(
     if stored.status == "interrupted":
         raise UsageError(
             f"run {stored.id} was interrupted, which no second run can repeat",
-            hint="run it to its end first: openbell backtest --config",
+            hint=f"run it to its end: openbell backtest --config runs/{stored.id}/files/{CONFIG}",
         )
     pinned = replace(stored.config, on=stored.pins, as_of="", min_quality=0.0)
     again = run_backtest(

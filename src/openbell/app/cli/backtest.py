@@ -274,7 +274,7 @@ def sweep(
              "files": [str(file) for file in files], "rows": list(found.table.rows())[:top]}
         )  # fmt: skip
         return
-    say(_top_table(found, top))
+    say(_top_table(found, top), least=("rejected", "fills", "Win rate", "equity end", "Fees"))
     best = " ".join(f"{name}={found.best[name]}" for name in found.result.swept)
     say_lines(
         [
@@ -286,22 +286,23 @@ def sweep(
 
 
 def _top_table(found: Any, top: int) -> Any:
+    """The best rows: the parameters that varied, then the figures."""
     from rich.table import Table
 
     from openbell.backtest.figures import FIGURES
+    from openbell.backtest.sweep import FIGURES as SWEPT
     from openbell.report import text
 
+    names = [*found.result.swept, *SWEPT]
     table = Table()
-    for name in found.table:
-        title = FIGURES[name].label if name in FIGURES else name.replace("_", " ")
-        table.add_column(title, justify="right")
+    for name in names:
+        table.add_column(FIGURES[name].label if name in FIGURES else name.replace("_", " "))
+        table.columns[-1].justify = "right"
     for row, _ in zip(found.table.rows(), range(top), strict=False):
-        table.add_row(
-            *(
-                text.figure(name, value) if name in FIGURES else _plain(value)
-                for name, value in row.items()
-            )
+        cells = (
+            text.figure(name, row[name]) if name in FIGURES else _plain(row[name]) for name in names
         )
+        table.add_row(*cells)
     return table
 
 

@@ -221,8 +221,7 @@ def _details(one: "SeriesReport") -> Iterator[str]:
         yield f"{_minute(one.first_ns)} → {_minute(one.last_ns)} UTC"
     if one.labels:
         yield "labels: " + ", ".join(f"{name} {count:,}" for name, count in one.labels.items())
-    if one.notes:
-        yield " · ".join(one.notes)
+    yield from one.notes
     for row in one.rejects:
         yield f"rejected: {row.file} row {row.row:,}: {row.rule}"
     if one.rejected > len(one.rejects):
@@ -452,10 +451,14 @@ def _hours(text: str | None) -> str:
 
 def _detail_lines(report: Any) -> Iterator[str]:
     for gap in report.gaps:
-        yield f" gap      {_span(gap, report.zone)}   {gap.bars:,} bars {gap.kind}: {gap.reason}"
+        yield f" gap      {_span(gap, report.zone)}   {_bars(gap.bars)} {gap.kind}: {gap.reason}"
     for one in report.findings:
         kind = one.kind.replace("_", " ")
         yield f" {one.severity:<8} {one.session or 'no session'}   {kind}: {one.message}"
+
+
+def _bars(count: int) -> str:
+    return f"{count:,} bar{'s' * (count != 1)}"
 
 
 def _span(gap: Any, zone: str) -> str:

@@ -60,7 +60,7 @@ def _print(answers: list[Answer]) -> None:
     from rich.text import Text
 
     styles = {"ok": "green", "note": "yellow", "wrong": "bold red"}
-    table = Table("", "", "found")
+    table = Table("part", "", "found")
     for one in answers:
         found = f"{one.found}\n→ {one.advice}" if one.advice else one.found
         table.add_row(one.what, Text(one.verdict, style=styles[one.verdict]), found)

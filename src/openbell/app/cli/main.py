@@ -13,7 +13,7 @@ import openbell
 from openbell.app.cli import backtest, data, doctor, replay, runs, strategy
 from openbell.app.cli.exits import DONE, FAILED, INTERRUPTED, WRONG_USAGE, exit_code
 from openbell.app.cli.terminal import complain, note, say_lines
-from openbell.market.errors import OpenbellError
+from openbell.market.errors import CancelledError, OpenbellError
 
 _ORDER = ("strategy", "data", "replay", "backtest", "sweep", "verify", "runs", "doctor")
 
@@ -97,26 +97,35 @@ def run(words: Sequence[str]) -> int:
 
 
 def _end(error: Exception) -> int:
-    if isinstance(error, OpenbellError):
-        complain(error.message, error.hint)
-        return exit_code(error)
-    if isinstance(error, _ParserError):
-        words = error.format_message()
-        if not words:  # a group without a command: its help has been printed
-            return DONE
-        complain(words[0].lower() + words[1:].rstrip("."), _help_hint(error))
-        return WRONG_USAGE
+    """Say what ended a command; give its exit code."""
+    if isinstance(error, CancelledError):
+        note("interrupted; what was finished before is kept")
+        return INTERRUPTED
     if isinstance(error, typer.Abort):
         note("nothing was done")
         return FAILED
-    if isinstance(error, OSError) and error.filename:
-        complain(f"{error.filename}: {error.strerror}")
-        return FAILED
-    complain(
+    if isinstance(error, _ParserError) and not error.format_message():
+        return DONE  # a group without a command: its help has been printed
+    message, hint, code = _told(error)
+    complain(message, hint)
+    return code
+
+
+def _told(error: Exception) -> tuple[str, str, int]:
+    """Message, hint and exit code of an error."""
+    if isinstance(error, OpenbellError):
+        return error.message, error.hint, exit_code(error)
+    if isinstance(error, _ParserError):
+        words = error.format_message()
+        return words[0].lower() + words[1:].rstrip("."), _help_hint(error), WRONG_USAGE
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}", "", FAILED
+    return (
         f"something unexpected happened: {type(error).__name__}: {error}",
         "this is a mistake in openbell; run the command again with --debug and report what it says",
+        FAILED,
     )
-    return FAILED
 
 
 def _help_hint(error: Any) -> str:

@@ -117,9 +117,7 @@ class _Seen:
         """The first slices, one a line."""
         for one in self.slices:
             bars = "   ".join(
-                f"{name} o {b['open']:g} h {b['high']:g} l {b['low']:g} c {b['close']:g}"
-                f" v {b['volume']:,.10g}"
-                for name, b in one["bars"].items()
+                _words(name, b, len(self.system.names)) for name, b in one["bars"].items()
             )
             yield f"{one['time']}   {bars or 'no bar: ticks or wider bars'}"
         if self.slices and self.count > len(self.slices):
@@ -142,6 +140,13 @@ class _Seen:
                 f"{row['volume']:,.10g}", percent(row["completeness"]),
             )  # fmt: skip
         return table
+
+
+def _words(name: str, bar: dict[str, Any], instruments: int) -> str:
+    """A bar in a line; of several instruments the close and the volume alone."""
+    names = ("open", "high", "low", "close") if instruments == 1 else ("close",)
+    prices = " ".join(f"{price[0]} {bar[price]:,.10g}" for price in names)
+    return f"{name} {prices} v {bar['volume']:,.10g}"
 
 
 def _slice(one: "Slice") -> dict[str, Any]:

@@ -58,7 +58,7 @@ def list_(
         return
     from openbell.report.tables import runs_table
 
-    say(runs_table(sound))
+    say(runs_table(sound), least=("fills", "win rate", "costs", "sessions", "data"))
     if len(found) == limit:
         note(f"there may be more: --offset {offset + limit}")
 

@@ -4,30 +4,57 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from openbell.market.progress import CancelToken, Progress, silent
 
-_WIDE = 2_000  # columns of a pipe: nothing is wrapped or cut there
-
-
-def say(what: Any) -> None:
-    """Print a text, or anything rich can show, on stdout."""
+if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_WIDE = 2_000  # columns of a pipe: nothing is wrapped or cut there
+
+
+def say(what: Any, *, least: Sequence[str] = ()) -> None:
+    """Print a text, or anything rich can show, on stdout.
+
+    Parameters
+    ----------
+    least
+        Columns of a table that are left out, one after the other, where a terminal is too narrow
+        for all; that is noted. A pipe always gets all.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     if isinstance(what, Table):
         from rich import box
 
         what.box, what.show_edge = box.SIMPLE_HEAD, False
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+        if left_out := _narrow(what, console, least):
+            note(f"left out for want of room: {', '.join(left_out)}")
     with console.capture() as capture:
         console.print(what)
     say_lines(line.rstrip() for line in capture.get().splitlines())
+
+
+def _narrow(table: "Table", console: "Console", least: Sequence[str]) -> list[str]:
+    """Leave columns out until the table fits; give their names."""
+    left_out: list[str] = []
+    room = console.options.update(width=_WIDE)
+    for name in least:
+        if console.measure(table, options=room).maximum <= console.width:
+            break
+        kept = [column for column in table.columns if str(column.header) != name]
+        if len(kept) < len(table.columns):
+            table.columns = kept
+            left_out.append(name)
+    return left_out
 
 
 def say_lines(lines: Iterable[str]) -> None:
@@ -94,7 +121,8 @@ def _bar(what: str) -> Iterator[Progress]:
         task = bars.add_task(what, total=None, now="")
 
         def progress(done: int, total: int, what: str) -> None:
-            bars.update(task, completed=done, total=total or None, now=what)
+            now = what if what[:1].isdigit() else f"{done:,} of {total:,} {what}"
+            bars.update(task, completed=done, total=total or None, now=now)
 
         yield progress
 
