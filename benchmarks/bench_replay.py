@@ -18,10 +18,11 @@ from benchmarks.row import Row
 from openbell.market.bars import Bars, bars_from
 from openbell.market.calendars import calendar
 from openbell.market.moments import END_OF_TIME_NS, MINUTE_NS, START_OF_TIME_NS, parse_moment
+from openbell.market.timeframe import timeframe
 from openbell.ports import Manifest
-from openbell.replay.chunk import Chunk, Rows, Track, merge_order
+from openbell.replay.chunk import Chunk, Track, merge_order
 from openbell.replay.feed import DerivedFeed, Feed
-from openbell.replay.kernels import DERIVED
+from openbell.replay.kernels import BAR, DERIVED
 from openbell.replay.system import ReplayPlan, System
 from openbell.stores.memory import MemoryStore
 
@@ -180,27 +181,21 @@ def upkeep(quick: bool) -> list[Row]:
     own = system.session_data[0]["XNYS:S0"]
     times = 200 if quick else 5_000
     measured = repeated_s(lambda: own.completeness(now), times)
-    base = Feed(Track(1, 0, 0), data.pins[0].series, 0, lambda _start, _end: minutes("XNYS:S0/1m", 1, 0),
-                (START_OF_TIME_NS, END_OF_TIME_NS))  # fmt: skip
-    agenda = system.agenda
-    rows = base.take(int(agenda.close_ns[0]), agenda)
-    built = repeated_s(lambda: _derive(base, rows, system), times // 10)
+    until_ns, agenda = data.end_ns, system.agenda
+    read = lambda _start, _end: minutes("XNYS:S0/1m", 1, 0)  # noqa: E731
+    base = Feed(Track(BAR, 0, 0), data.pins[0].series, 0, read, (START_OF_TIME_NS, END_OF_TIME_NS))
+    rows = base.take(until_ns, agenda)
+    wide = [
+        DerivedFeed(Track(DERIVED, 0, k), base, timeframe(code), "session", system.calendars[0])
+        for k, code in enumerate(("5m", "15m"), 1)
+    ]
+    built = repeated_s(lambda: [w.build(rows, until_ns, agenda) for w in wide], times // 10)
     return [
         Row(GROUP, "completeness of one instrument's session (requirement: 1 ms)",
             measured * 1e6, "µs", "≤ 10", COMMAND),
         Row(GROUP, "derived 5m and 15m of one instrument's session (requirement: 5 ms)",
             built * 1e6, "µs", "≤ 50", COMMAND),
     ]  # fmt: skip
-
-
-def _derive(base: Feed, rows: Rows, system: System) -> None:
-    from openbell.market.timeframe import timeframe
-
-    for at, code in enumerate(("5m", "15m"), 1):
-        feed = DerivedFeed(
-            Track(DERIVED, 0, at), base, timeframe(code), "session", system.calendars[0]
-        )
-        feed.build(rows, int(system.agenda.close_ns[0]), system.agenda)
 
 
 def memory(quick: bool) -> list[Row]:

@@ -50,14 +50,8 @@ class Columns:
 
     def __post_init__(self) -> None:
         lengths = set()
-        for name in self.names():
-            column = getattr(self, name)
-            wanted: type = np.float64
-            if name.endswith("_ns"):
-                wanted = np.int64
-            elif name in ("label", "side"):
-                wanted = np.int32
-            column = np.ascontiguousarray(column, dtype=wanted).view()
+        for name, wanted in zip(self.names(), self._dtypes(), strict=True):
+            column: NDArray[Any] = np.ascontiguousarray(getattr(self, name), dtype=wanted).view()
             column.flags.writeable = False
             object.__setattr__(self, name, column)
             lengths.add(len(column))
@@ -69,6 +63,15 @@ class Columns:
     def names(cls) -> tuple[str, ...]:
         """The names of the columns, in order."""
         return tuple(field.name for field in fields(cls) if field.name != "series")
+
+    @classmethod
+    @cache
+    def _dtypes(cls) -> tuple[type, ...]:
+        small = {"label": np.int32, "side": np.int32}
+        return tuple(
+            np.int64 if name.endswith("_ns") else small.get(name, np.float64)
+            for name in cls.names()
+        )
 
     @property
     def key_ns(self) -> Ints:

@@ -84,8 +84,8 @@ class Agenda:
         """The sessions of one calendar, in order."""
         return [self.sessions[k] for k in self._tables[calendar].ordinals]
 
-    def sort_out(self, calendar: int, bars: Bars) -> tuple[Ints, Ints, int]:
-        """The session of each bar, -1 for withheld ones; when it is known; how many are corrupt.
+    def sort_out(self, calendar: int, bars: Bars) -> tuple[Ints, Ints, int, int]:
+        """The session of each bar, -1 if withheld; when it is known; how many are corrupt, played.
 
         Bars up to a day are known at the close at the latest, wider ones at their own end.
 
@@ -95,14 +95,14 @@ class Agenda:
             If a bar is known before the one before it.
         """
         clips = 0 < bars.series.timeframe.width_ns <= DAY_NS
-        session, known, corrupt, unordered = kernels.sort_out_bars(
+        session, known, corrupt, kept, unordered = kernels.sort_out_bars(
             bars.start_ns, bars.end_ns, bars.label, *self._tables[calendar], clips
         )
         if unordered >= 0:
             raise UnorderedError(f"ends of {bars.series}", unordered)
         if not clips:
             session[session >= 0] = self.opened_before(calendar, known[session >= 0])
-        return session, known, corrupt
+        return session, known, corrupt, kept
 
     def ordinals_of_ticks(self, calendar: int, time_ns: Ints) -> Ints:
         """The session each trade or quote belongs to, as its ordinal; -1 for none.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -264,11 +264,16 @@ def _word(kind: int, frame: int, instrument: int) -> int:
 def _words(data: Columns) -> list[Ints]:
     """Start or time, then up to five numbers, as the 8-byte words of a record."""
     names = [n for n in data.names() if n not in ("end_ns", "label")]
-    numbers = (getattr(data, name).astype(np.float64, copy=False) for name in names[1:])
-    columns = [data.key_ns, *(column.view(np.int64) for column in numbers)]
-    for column in columns:
-        column.flags.writeable = False  # numba compiles for one kind of array
-    return columns + [_NO_WORDS] * (_WORDS - 2 - len(columns))
+    words = [data.key_ns, *(_as_words(getattr(data, name)) for name in names[1:])]
+    return words + [_NO_WORDS] * (_WORDS - 2 - len(words))
+
+
+def _as_words(column: NDArray[Any]) -> Ints:
+    """The bits of float64; read-only, as numba compiles for one kind of array."""
+    if column.dtype != np.float64:
+        column = column.astype(np.float64)
+        column.flags.writeable = False
+    return column.view(np.int64)
 
 
 def _programme(starts: Ints, rolls: Rolls) -> tuple[Step, ...]:

@@ -85,10 +85,10 @@ class Feed:
         if self._held is not None:
             data = type(data).joined([self._held, data])
         rows = self._sane(data, agenda)
-        ready = int(np.searchsorted(rows.known_ns, until_ns, side="right"))
+        ready = int(rows.known_ns.searchsorted(until_ns, "right"))
         is_tick = not self.series.is_bars
         if is_tick and ready and agenda.open_ns[rows.session[ready - 1]] == until_ns:
-            ready = int(np.searchsorted(rows.known_ns, until_ns))
+            ready = int(rows.known_ns.searchsorted(until_ns))
         self.counts.played += ready
         rows, held = _cut(rows, ready)
         self._held = held.data if held else None
@@ -103,22 +103,18 @@ class Feed:
 
     def _sane(self, data: Columns, agenda: Agenda) -> Rows:
         """The rows within the hours played that are not corrupt, and when each is known."""
-        rows, corrupt = self._known(data, agenda)
-        inside = rows.session >= 0
-        kept = int(np.count_nonzero(inside))
+        if isinstance(data, Bars):
+            session, known, corrupt, kept = agenda.sort_out(self.calendar, data)
+        else:
+            withheld = (data.columns()["label"] & CORRUPT) != 0
+            corrupt = int(np.count_nonzero(withheld))
+            session, known = agenda.ordinals_of_ticks(self.calendar, data.key_ns), data.key_ns
+            session[withheld] = -1
+            kept = int(np.count_nonzero(session >= 0))
         self.counts.corrupt += corrupt
-        self.counts.off_hours += len(inside) - kept - corrupt
-        return rows if kept == len(inside) else _picked(rows, inside)
-
-    def _known(self, data: Columns, agenda: Agenda) -> tuple[Rows, int]:
-        """Of all rows, session and moment; how many are corrupt."""
-        if not isinstance(data, Bars):
-            corrupt = (data.columns()["label"] & CORRUPT) != 0
-            session = agenda.ordinals_of_ticks(self.calendar, data.key_ns)
-            session[corrupt] = -1
-            return Rows(data, data.key_ns, session), int(corrupt.sum())
-        session, known, bad = agenda.sort_out(self.calendar, data)
-        return Rows(data, known, session), bad
+        self.counts.off_hours += len(session) - kept - corrupt
+        rows = Rows(data, known, session)
+        return rows if kept == len(session) else _picked(rows, session >= 0)
 
 
 class DerivedFeed:
@@ -159,11 +155,11 @@ class DerivedFeed:
         """
         rows = base if self._held is None else _joined(self._held, base)
         begins, ends = self._bins(rows, agenda)
-        inside = begins >= 0
-        if not inside.all():
+        if not self._frame.is_intraday:  # these leave extended hours out
+            inside = begins >= 0
             rows, begins, ends = _picked(rows, inside), begins[inside], ends[inside]
         self._require_fit(rows, ends)
-        ready = int(np.searchsorted(ends, until_ns, side="right"))
+        ready = int(ends.searchsorted(until_ns, "right"))
         rows, self._held = _cut(rows, ready)
         columns = rows.data.columns()
         done = (columns[name] for name in _WIDENED)
@@ -186,10 +182,11 @@ class DerivedFeed:
         return np.maximum(begins, opens), np.minimum(ends, closes)
 
     def _require_fit(self, rows: Rows, ends: Ints) -> None:
-        over = np.flatnonzero(rows.known_ns > ends)
-        if len(over):
+        over = rows.known_ns > ends
+        if over.any():
             assert isinstance(rows.data, Bars)
-            raise straddles(self.series, rows.data.bar(int(over[0])), int(ends[over[0]]))
+            first = int(over.argmax())
+            raise straddles(self.series, rows.data.bar(first), int(ends[first]))
 
 
 def _picked(rows: Rows, which: Any) -> Rows:

@@ -152,7 +152,7 @@ def sort_out_bars(
     break_starts: Ints,
     break_ends: Ints,
     clips: bool,  # noqa: FBT001  # kernels take no keywords
-) -> tuple[Ints, Ints, int, int]:
+) -> tuple[Ints, Ints, int, int, int]:
     """The session each bar starts in, and when it is known: at its end, or at the close before.
 
     Parameters
@@ -168,12 +168,13 @@ def sort_out_bars(
     -------
     tuple
         Ordinals, -1 for a corrupt bar and for one outside of all sessions or wholly in a break;
-        moments; how many bars are corrupt; the first bar known before the one before it, or -1.
+        moments; how many bars are corrupt; how many are neither that nor outside; the first bar
+        known before the one before it, or -1.
     """
     n = len(start)
     session = np.full(n, -1, np.int64)
     known = end.copy()
-    corrupt, unordered = 0, -1
+    corrupt, kept, unordered = 0, 0, -1
     newest = opens[0] if len(opens) else 0
     s, b = -1, -1
     for i in range(n):
@@ -185,12 +186,13 @@ def sort_out_bars(
             corrupt += 1
         elif s >= 0 and start[i] < closes[s] and not (b >= 0 and end[i] <= break_ends[b]):
             session[i] = ordinals[s]
+            kept += 1
             if clips and closes[s] < known[i]:
                 known[i] = closes[s]
             if known[i] < newest and unordered < 0:
                 unordered = i
             newest = known[i]
-    return session, known, corrupt, unordered
+    return session, known, corrupt, kept, unordered
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from itertools import repeat
 from math import nan
+from typing import Any
 
 import numpy as np
 
@@ -37,18 +38,15 @@ class SliceMaker:
         self._carried = [
             windows[self._base[n]].carried_close if n in self._base else nan for n in names
         ]
-        self._bars: dict[str, list[Bar | None]] = {}
+        self._rows: dict[str, list[tuple[Any, ...] | None]] = {}
 
     def bar(self, name: str, at: int) -> Bar | None:
         """The base bar of an instrument that became known at a slice, or None."""
-        return self.bars(name)[at]
-
-    def bars(self, name: str) -> list[Bar | None]:
-        """By slice, the base bar of an instrument that became known at it, or None."""
-        found = self._bars.get(name)
-        if found is None:
-            found = self._bars[name] = self._make_bars(name)
-        return found
+        rows = self._rows.get(name)
+        if rows is None:
+            rows = self._rows[name] = self._make_rows(name)
+        row = rows[at]
+        return None if row is None else _make_bar(row)
 
     @cached_property
     def closes(self) -> list[list[float]]:
@@ -63,19 +61,20 @@ class SliceMaker:
         found: list[list[float]] = columns.tolist()
         return found
 
-    def _make_bars(self, name: str) -> list[Bar | None]:
+    def _make_rows(self, name: str) -> list[tuple[Any, ...] | None]:
+        """By slice, what a bar is made of: plain tuples, which the garbage collector leaves out."""
         if name not in self.names:
             raise UsageError(f"{name} is not played", hint=f"played are {', '.join(self.names)}")
-        found: list[Bar | None] = [None] * len(self.chunk.times_ns)
+        found: list[tuple[Any, ...] | None] = [None] * len(self.chunk.times_ns)
         if name in self._base:
             track = self._base[name]
             bars = self._data(track)
             columns = (getattr(bars, column).tolist() for column in _BAR_COLUMNS)
-            made = [_make_bar(row) for row in zip(repeat(name), *columns)]
+            rows = list(zip(repeat(name), *columns))
             counts = self.chunk.counts[track]
             new = np.flatnonzero(np.diff(counts, prepend=0))
             for at, row in zip(new.tolist(), (counts[new] - 1).tolist(), strict=True):
-                found[at] = made[row]
+                found[at] = rows[row]
         return found
 
     def _data(self, track: int) -> Bars:
@@ -127,7 +126,7 @@ class Slice:
         return self._maker.closes[self._index]
 
     def __getitem__(self, name: str) -> Bar:
-        bar = self.get(name)
+        bar = self._maker.bar(name, self._index)
         if bar is None:
             raise KeyError(name)
         return bar
