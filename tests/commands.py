@@ -47,6 +47,7 @@ def started(
     *words: str,
     cwd: Path,
     stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
@@ -55,6 +56,6 @@ def started(
         cwd=cwd,
         env={**os.environ, **environment},
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )

@@ -6,6 +6,7 @@ import pty
 import re
 from pathlib import Path
 
+import orjson
 import pytest
 import typer
 
@@ -336,15 +337,47 @@ def test_a_reader_that_has_had_enough_is_no_error(spy: Path, place: Path) -> Non
     process.stderr.close()
 
 
+def all_of(terminal: int) -> str:
+    """What a process wrote into a terminal, until it closed it."""
+    printed = b""
+    with contextlib.suppress(OSError):  # how the end of a closed terminal is told
+        while part := os.read(terminal, 65_536):
+            printed += part
+    os.close(terminal)
+    return printed.decode()
+
+
 def test_a_terminal_gets_forty_rows_and_is_told_of_the_rest(spy: Path, place: Path) -> None:
     ours, theirs = pty.openpty()
     process = started("data", "show", "XNYS:SPY/1m", cwd=place, stdout=theirs)
     os.close(theirs)
-    printed = b""
-    with contextlib.suppress(OSError):  # how the end of a closed terminal is told
-        while part := os.read(ours, 65_536):
-            printed += part
-    os.close(ours)
+    printed = all_of(ours)
     _, err = process.communicate(timeout=30)
     assert len(printed.splitlines()) == 41
     assert err == "… 17,537 more rows; --limit 0 prints them all\n"
+
+
+def test_progress_is_shown_on_a_terminal_and_keeps_out_of_the_result(
+    spy: Path, place: Path
+) -> None:
+    words = ["sweep", "ema-cross", "--on", "XNYS:SPY/1m", "--set", "fast=5:25", "--json"]
+    ours, theirs = pty.openpty()
+    environment = {"TERM": "xterm", "COLUMNS": "100"}
+    process = started(*words, cwd=place, stderr=theirs, environment=environment)
+    os.close(theirs)
+    shown = all_of(ours)
+    out, _ = process.communicate(timeout=30)
+    assert "sweeping" in shown
+    assert orjson.loads(out)["runs"] == 21
+
+
+def test_a_narrow_terminal_is_told_which_columns_it_does_not_get(spy: Path, place: Path) -> None:
+    words = ["sweep", "ema-cross", "--on", "XNYS:SPY/1m", "--set", "fast=5:6"]
+    ours, theirs = pty.openpty()
+    process = started(*words, cwd=place, stdout=theirs, environment={"COLUMNS": "90"})
+    os.close(theirs)
+    printed = all_of(ours)
+    _, err = process.communicate(timeout=30)
+    assert "left out for want of room: rejected, fills" in err
+    assert "rejected" not in printed
+    assert "rejected" in openbell(*words).out

@@ -13,6 +13,7 @@ from openbell.market.calendars import calendar
 from openbell.market.columns import Columns
 from openbell.market.errors import NotRecordedError, UsageError
 from openbell.market.instrument import Pin, Series
+from openbell.market.moments import DAY_NS
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.market.ticks import Quotes, Trades
 from openbell.ports import Data, Diff, Manifest, SeriesInfo, Store, Version
@@ -269,7 +270,7 @@ class Lake:
     def _over(self, series: Series, bars: Bars, *, whole_sessions: bool) -> Data:
         first, last = int(bars.start_ns[0]), int(bars.end_ns[-1])
         if whole_sessions:  # a daily bar starts before the first bar that is looked at
-            first -= bars.series.timeframe.width_ns * 24 * 60
+            first -= DAY_NS
         return self.store.read(self.store.resolve(str(series)), first, last)
 
     def diff(self, before: str, after: str) -> Diff:
@@ -354,7 +355,8 @@ def _from_pandas(frame: Any) -> Any:
     for name in flat.columns:
         column = flat[name]
         if "datetime" not in str(column.dtype):
-            columns[str(name)] = pl.Series(column.to_list())
+            is_number = column.dtype.kind in "iuf"
+            columns[str(name)] = pl.Series(column.to_numpy() if is_number else column.to_list())
             continue
         is_placed = column.dt.tz is not None
         plain = column.dt.tz_convert("UTC").dt.tz_localize(None) if is_placed else column

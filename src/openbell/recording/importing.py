@@ -64,6 +64,19 @@ class SeriesReport:
     rejects: tuple[Rejected, ...]
     notes: tuple[str, ...]
 
+    def __str__(self) -> str:
+        name = self.version.pin if self.version else self.series
+        if self.version and not self.is_new:
+            return f"{name}   nothing new"
+        counted = ("repeated", "conflicting", "labelled", "rejected")
+        parts = [f"{self.kept:,} rows kept", *(f"{getattr(self, n):,} {n}" for n in counted)]
+        if self.unordered:
+            parts.append(f"{self.unordered:,} out of order")
+        if self.version and self.version.pin.version > 1:
+            v = self.version
+            parts.append(f"{v.added:,} added and {v.revised:,} revised since @{v.pin.version - 1}")
+        return f"{name}   {' · '.join(parts)}"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; stamps as ISO 8601, None where there are no rows."""
         return {
@@ -84,12 +97,17 @@ _COUNTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ImportReport:
     """What an import came to; one entry a series, in order of series."""
 
     series: tuple[SeriesReport, ...]
     is_dry_run: bool
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.series))
+
+    __repr__ = __str__
 
     @property
     def has_changes(self) -> bool:

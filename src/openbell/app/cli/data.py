@@ -175,45 +175,24 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 
 
 def _import_lines(report: "ImportReport") -> Iterator[str]:
-    shown = report.series[:_SERIES_SHOWN]
-    width = max(len(_name(one)) for one in shown)
-    for one in shown:
-        yield f"{_name(one):<{width}}   {_counts(one, is_dry=report.is_dry_run)}"
-        if len(report.series) == 1 and (one.is_new or report.is_dry_run):
-            yield from _details(one)
-    if len(report.series) > len(shown):
-        yield f"… and {len(report.series) - len(shown):,} more series; see: openbell data list"
+    lines = [str(one).partition("   ") for one in report.series[:_SERIES_SHOWN]]
+    width = max(len(name) for name, _, _ in lines)
+    for name, gap, what in lines:
+        yield f"{name:<{width}}{gap}{what}"
+    if len(report.series) > _SERIES_SHOWN:
+        yield f"… and {len(report.series) - _SERIES_SHOWN:,} more series; see: openbell data list"
+    if len(report.series) == 1 and (report.has_changes or report.is_dry_run):
+        yield from _details(report.series[0])
     if len(report.series) > 1:
-        rows = sum(one.kept for one in report.series)
-        yield f"{len(report.series):,} series · {rows:,} rows kept"
+        rows = f"{sum(one.kept for one in report.series):,} rows kept"
+        is_new = report.has_changes or report.is_dry_run
+        yield f"{len(report.series):,} series · {rows if is_new else 'nothing new'}"
     if report.is_dry_run:
         yield "dry run: nothing was stored"
     elif report.has_changes:
         bars = next((one for one in report.series if one.series.is_bars), report.series[0])
         verb = "check" if bars.series.is_bars else "show"
         yield f"next: openbell data {verb} {bars.series}"
-
-
-def _name(one: "SeriesReport") -> str:
-    return str(one.version.pin if one.version else one.series)
-
-
-def _counts(one: "SeriesReport", *, is_dry: bool) -> str:
-    if not one.is_new and not is_dry:
-        return "nothing new"
-    parts = [
-        f"{one.kept:,} rows kept",
-        f"{one.repeated:,} repeated",
-        f"{one.conflicting:,} conflicting",
-        f"{one.labelled:,} labelled",
-        f"{one.rejected:,} rejected",
-    ]
-    if one.unordered:
-        parts.insert(3, f"{one.unordered:,} out of order")
-    if one.version and one.version.pin.version > 1:
-        v = one.version
-        parts.append(f"{v.added:,} added, {v.revised:,} revised since @{v.pin.version - 1}")
-    return " · ".join(parts)
 
 
 def _details(one: "SeriesReport") -> Iterator[str]:
