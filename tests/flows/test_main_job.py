@@ -101,7 +101,8 @@ def test_the_requirements_form_of_a_configuration_is_taken(spy: Path) -> None:
     theirs = openbell("backtest", "--config", "run.json", "--no-report", "--json").json
     words = ["--set", "fast=10", "--set", "slow=30", "--size", "100", "--sizing", "units"]
     ours = openbell("backtest", "sma-cross", "--on", "XNYS:SPY/1m", *words, "--no-report", "--json")
-    assert theirs["seal"] == ours.json["seal"]
+    assert (theirs["id"], theirs["seal"]) == (ours.json["id"], ours.json["seal"])
+    assert "short_window" not in theirs["parameters"]
 
 
 def test_a_new_strategy_runs_and_is_swept(spy: Path) -> None:

@@ -72,8 +72,7 @@ def backtest(  # what decides most often; the rest goes by name
     """
     at = _lake(lake)
     loaded = load(strategy, parameters or {})
-    given = {"strategy": ref_of(loaded), "on": [on] if isinstance(on, str) else list(on)}
-    config = RunConfig.from_dict({**defaults(at), **given, **settings_})
+    config = _config(loaded, on, {**defaults(at), **settings_})
     return run_config(loaded, config, at, progress=progress, cancel=cancel)
 
 
@@ -104,8 +103,7 @@ def sweep(  # noqa: PLR0913  # as `backtest`
     """
     at = _lake(lake)
     loaded = load(strategy, {})
-    given = {"strategy": ref_of(loaded), "on": [on] if isinstance(on, str) else list(on)}
-    config = RunConfig.from_dict({**defaults(at), **given, **settings_})
+    config = _config(loaded, on, {**defaults(at), **settings_})
     values = {name: _values(name, some) for name, some in grid.items()}
     return sweep_config(
         loaded, config, values, at, rank=rank, workers=workers, progress=progress, cancel=cancel
@@ -176,6 +174,18 @@ def load(strategy: Strategy | type[Strategy] | str, parameters: Mapping[str, Any
     if parameters:
         return from_instance(type(strategy)(**{**strategy.parameters, **parameters}))
     return from_instance(strategy)
+
+
+def prepare(values: Mapping[str, Any]) -> tuple[Loaded, RunConfig]:
+    """The strategy that a configuration's values name, and the configuration in our own words."""
+    asked = RunConfig.from_dict(values)
+    loaded = load_strategy(asked.strategy, asked.parameters)
+    return loaded, replace(asked, strategy=ref_of(loaded), parameters=loaded.strategy.parameters)
+
+
+def _config(loaded: Loaded, on: str | Sequence[str], more: Mapping[str, Any]) -> RunConfig:
+    own = {"strategy": ref_of(loaded), "parameters": loaded.strategy.parameters}
+    return RunConfig.from_dict({**more, **own, "on": [on] if isinstance(on, str) else list(on)})
 
 
 def ref_of(loaded: Loaded) -> str:

@@ -87,12 +87,9 @@ def backtest(
     given = dict(locals())
     at = _lake(lake, runs=runs)
     values = _values(given, at)
-    from openbell.app.running import load, ref_of, run_config
-    from openbell.backtest.config import RunConfig
+    from openbell.app.running import prepare, run_config
 
-    plan = RunConfig.from_dict(values)
-    loaded = load(plan.strategy, plan.parameters)
-    plan = RunConfig.from_dict({**plan.to_dict(), "strategy": ref_of(loaded)})
+    loaded, plan = prepare(values)
     with working("running") as (progress, cancel):
         run = run_config(loaded, plan, at, progress=progress, cancel=cancel)
     _keep(run, report=not no_report, png=png, as_json=as_json)
@@ -254,13 +251,10 @@ def sweep(
     given = {**locals(), "set_": [], "min_quality": None, "benchmark": None}
     at = _lake(lake, sweeps=sweeps)
     values = _values(given, at)
-    from openbell.app.running import load, ref_of, sweep_config
-    from openbell.backtest.config import RunConfig
+    from openbell.app.running import prepare, sweep_config
     from openbell.backtest.sweep import parse_grid
 
-    plan = RunConfig.from_dict(values)
-    loaded = load(plan.strategy, plan.parameters)
-    plan = RunConfig.from_dict({**plan.to_dict(), "strategy": ref_of(loaded)})
+    loaded, plan = prepare(values)
     grid = parse_grid(set_ or [])
     with working("sweeping") as (progress, cancel):
         found = sweep_config(

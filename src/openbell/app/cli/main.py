@@ -21,8 +21,8 @@ _ORDER = ("strategy", "data", "replay", "backtest", "sweep", "verify", "runs", "
 class _InOrder(TyperGroup):
     """Lists commands in the data's way, groups and single commands alike."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # of the parser's library
-        return list(_ORDER)
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*_ORDER, *(name for name in super().list_commands(ctx) if name not in _ORDER)]
 
 
 app = typer.Typer(
@@ -136,7 +136,8 @@ def _help_hint(error: Any) -> str:
 def _log_everything() -> None:
     import logging
 
-    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+    logging.basicConfig(stream=sys.stderr)
+    logging.getLogger("openbell").setLevel(logging.DEBUG)
 
 
 if __name__ == "__main__":
