@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openbell.market.bars import bars_from
 from openbell.market.calendars import calendar
 from openbell.market.columns import CORRUPT, FILLED
-from openbell.market.errors import RunError, UsageError
+from openbell.market.errors import RunError, UnorderedError, UsageError
 from openbell.market.moments import HOUR_NS, MINUTE_NS, iso
 from openbell.replay import kernels
 from openbell.replay.feed import Counts
@@ -109,6 +110,15 @@ def test_daily_bars_are_known_at_the_close() -> None:
     day = minutes("XNYS:SPY/1d", "2019-06-03T13:30Z", width_ns=390 * MINUTE_NS)
     (bar,) = [r for r in records(stored(day).system(*DAY)) if r.kind == "bar"]
     assert iso(bar.known_ns) == "2019-06-03T20:00:00Z"
+
+
+def test_bars_that_are_known_before_those_they_follow_are_refused() -> None:
+    starts = np.array([at("2019-06-03T14:00Z"), at("2019-06-03T14:01Z")], np.int64)
+    ends = starts + np.array([10 * MINUTE_NS, MINUTE_NS])
+    prices = [np.full(2, 100.0)] * 5
+    data = stored(bars_from("XNYS:SPY/1m", starts, ends, prices))
+    with pytest.raises(UnorderedError, match="ends of XNYS:SPY/1m must increase, but item 1"):
+        play(data.system(*DAY))
 
 
 def test_labels_bound_what_is_read_and_counted() -> None:

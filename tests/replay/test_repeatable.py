@@ -186,6 +186,18 @@ def test_decisions_are_in_the_digest_of_their_session_and_all_after_it() -> None
     assert traded == decided([BUY, FILL], per_chunk=1)
 
 
+def test_a_decision_stands_on_the_tape_after_all_that_was_known() -> None:
+    """The same entry, made a slice later, comes after one bar more."""
+    seals = set()
+    for late in (0, 1):
+        system = stored(SPY).system(*RANGE)
+        for current in system:
+            if current.time_ns == NOON + late * MINUTE_NS:
+                system.tape.decide(system.clock.cursor.slice, BUY)
+        seals.add(system.tape.seal)
+    assert len(seals) == 2
+
+
 @pytest.mark.parametrize(
     "other",
     [

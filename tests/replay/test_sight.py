@@ -138,6 +138,23 @@ def test_figures_are_those_of_the_session_so_far() -> None:
             assert tuple(current.session["XNYS:SPY"].figures) == figures_by_hand(day)
 
 
+@pytest.mark.parametrize("per_chunk", [1, 2, 9])
+def test_a_session_is_whole_though_work_is_cut_within_it(per_chunk: int) -> None:
+    """New York closes in the middle of Bitcoin's day, and that is where chunks are cut."""
+    coin = every_minute("COINBASE:BTCUSD/1m", "2019-06-03", "2019-06-05")
+    plan = {"history": 1, "sessions_per_chunk": per_chunk, "derived": ("1h",)}
+    system = stored(coin, SPY).system("2019-06-03", "2019-06-05", **plan)
+    for current in system:
+        own = current.session["COINBASE:BTCUSD"]
+        session = data_session(current.session)
+        if current.time_ns % (20 * MINUTE_NS) == 0:
+            so_far = coin.between(session.open_ns, current.time_ns)
+            assert own.bars() == so_far
+            assert tuple(own.figures) == figures_by_hand(list(so_far))
+            assert len(own.bars("1h")) == (current.time_ns - session.open_ns) // KNOWN["1h"]
+            assert own.completeness(current.time_ns) == 1.0
+
+
 def test_flags_say_what_the_slice_brought() -> None:
     system = stored(SPY.between(at("2019-06-03"), at("2019-06-04")), TICKS).system(*RANGE)
     flags = {

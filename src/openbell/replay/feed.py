@@ -166,7 +166,7 @@ class DerivedFeed:
         made = widen_columns(begins[:ready], ends[:ready], *done)
         bars, present = Bars(self.series, *made[:-1]), made[-1]
         if self._frame.is_intraday:
-            session = rows.session[np.cumsum(present) - 1]
+            session = rows.session[present.cumsum() - 1]
         else:
             session = agenda.opened_before(self.base.calendar, bars.end_ns)
         return Rows(bars, bars.end_ns, session, present)
