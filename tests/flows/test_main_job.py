@@ -114,6 +114,19 @@ def test_a_new_strategy_runs_and_is_swept(spy: Path) -> None:
     assert "fast" in openbell("strategy", "show", "first.py").out
 
 
+def test_the_example_is_what_a_new_strategy_is(place: Path) -> None:
+    openbell("strategy", "new", "my_strategy.py")
+    example = Path(__file__).parents[2] / "examples" / "my_strategy.py"
+    assert Path("my_strategy.py").read_text(encoding="utf-8") == example.read_text(encoding="utf-8")
+
+
+def test_running_again_without_a_report_keeps_the_one_there_is(spy: Path) -> None:
+    words = ["backtest", "ema-cross", "--on", "XNYS:SPY/1m", "--from", "2011-03-31", "--json"]
+    first, second = openbell(*words).json, openbell(*words, "--no-report").json
+    assert first["report"] == second["report"]
+    assert Path(first["report"]).exists()
+
+
 def test_a_changed_strategy_is_not_verified(spy: Path) -> None:
     openbell("strategy", "new", "first.py")
     words = ["--on", "XNYS:SPY/1m", "--from", "2011-03-30", "--no-report", "--json"]
@@ -164,6 +177,24 @@ def test_ctrl_c_keeps_what_there_is_and_marks_it(presses: int, spy: Path, place:
     assert 3 * 390 <= kept["bars"] < 8_970
     assert kept["fills"] > 0
     assert openbell("verify", kept["id"]).code == 2
+
+
+def test_an_interrupted_run_does_not_replace_the_finished_one(spy: Path, place: Path) -> None:
+    Path("slow.py").write_text(SLOW.replace("2011-03-04", "2011-03-31"))
+    words = ["backtest", "slow.py", "--on", "XNYS:SPY/1m", "--from", "2011-03-31", "--no-report"]
+    finished = openbell(*words, "--json").json
+    Path("going").unlink()
+    process = started(*words, cwd=place)
+    wait_for(Path("going"))
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("stopping")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "is kept as finished" in err
+    (kept,) = openbell("runs", "list", "--json").json
+    assert (kept["status"], kept["seal"]) == ("done", finished["seal"])
 
 
 def test_the_demo_runs_from_any_folder_and_again(place: Path) -> None:

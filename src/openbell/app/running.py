@@ -22,11 +22,11 @@ from openbell.backtest.strategy import Strategy
 from openbell.backtest.sweep import SweepResult, parse_grid, run_sweep
 from openbell.backtest.verify import Verification, compare_runs
 from openbell.market.bars import Bars
-from openbell.market.errors import NotRecordedError, UsageError
+from openbell.market.errors import NotRecordedError, StoreError, UsageError
 from openbell.market.instrument import Pin
 from openbell.market.moments import iso
 from openbell.market.progress import CancelToken, Progress, silent
-from openbell.ports import RunRecord
+from openbell.ports import RunRecord, RunStore
 from openbell.report.export import tables
 
 CONFIG = "config.json"
@@ -249,6 +249,14 @@ def load_run(run_id: str, runs: Path | str | None = None) -> RunResult:
     return from_record(load_record(run_id, runs))
 
 
+def _kept(store: RunStore, run_id: str) -> RunRecord | None:
+    """What is kept under an id; nothing, if it is damaged and may be replaced."""
+    try:
+        return store.load(run_id)
+    except (NotRecordedError, StoreError):
+        return None
+
+
 class Run:
     """A finished run: its figures and tables, and what can be done with it.
 
@@ -324,8 +332,21 @@ class Run:
         write_chart(self.result, bars_of(self.result, self.lake), picture)
         return picture
 
+    @property
+    def folder(self) -> Path:
+        """Where `save` keeps it."""
+        return self.lake.settings.runs / self.id
+
+    @property
+    def is_kept_finished(self) -> bool:
+        """Whether the same run is kept already, played to its end."""
+        before = _kept(wiring.open_runs(self.lake.settings.runs), self.id)
+        return before is not None and before.summary["status"] == "done"
+
     def save(self, folder: Path | str | None = None, *, report: bool = True) -> Path:
         """Keep the run with its configuration, the strategy's source and the report.
+
+        Without `report` one that was written for the same result stays.
 
         Returns
         -------
@@ -333,13 +354,15 @@ class Run:
             The run's folder.
         """
         runs = settings(runs=folder).runs if folder else self.lake.settings.runs
+        store = wiring.open_runs(runs)
+        before = _kept(store, self.id)
         files = {**self.loaded.sources, CONFIG: config_text(self.result.config)}
         if report:
             with tempfile.TemporaryDirectory() as place:
                 files[REPORT] = self.report(Path(place) / REPORT).read_text(encoding="utf-8")
-        wiring.open_runs(runs).save(
-            to_record(self.result, created=iso(wiring.now_ns()), files=files)
-        )
+        elif before and before.summary["seal"] == self.seal and REPORT in before.files:
+            files[REPORT] = before.files[REPORT]
+        store.save(to_record(self.result, created=iso(wiring.now_ns()), files=files))
         return runs / self.id
 
     def __repr__(self) -> str:

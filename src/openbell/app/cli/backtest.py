@@ -14,7 +14,7 @@ from openbell.app.cli.exits import (
     INTERRUPTED,
     NOT_VERIFIED,
 )
-from openbell.app.cli.terminal import say, say_json, say_lines, working
+from openbell.app.cli.terminal import note, say, say_json, say_lines, working
 from openbell.market.errors import UsageError
 
 if TYPE_CHECKING:
@@ -166,20 +166,23 @@ def _parameters(texts: Sequence[str]) -> dict[str, Any]:
 
 def _keep(run: "Run", *, report: bool, png: Path | None, as_json: bool) -> None:
     """Store the run and say what it came to."""
-    folder = run.save(report=report)
-    page = folder / "files" / "report.html" if report else None
+    folder = run.folder
+    if run.is_kept_finished and run.status == "interrupted":
+        note(f"run {run.id} is kept as finished; this part of it is not")
+    else:
+        run.save(report=report)
+    page = folder / "files" / "report.html"
+    found = str(page) if page.exists() else ""
     if png is not None:
         run.chart(png)
     summary = run.result.summary()
     if as_json:
-        say_json(
-            {**summary, "folder": str(folder), "report": str(page) if page else None,
-             "png": str(png) if png else None}
-        )  # fmt: skip
+        more = {"folder": str(folder), "report": found or None, "png": str(png) if png else None}
+        say_json({**summary, **more})
         return
     from openbell.report.tables import run_lines
 
-    say(run_lines(summary, report=str(page or "")))
+    say(run_lines(summary, report=found))
     if png is not None:
         say_lines([f"picture: {png}"])
 
