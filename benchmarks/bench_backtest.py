@@ -148,7 +148,7 @@ def peers(quick: bool) -> list[Row]:
             {n.capitalize(): getattr(bars, n) for n in names}, index=pd.to_datetime(bars.start_ns)
         )
 
-        class Peer(backtesting.Strategy):
+        class Peer(backtesting.Strategy):  # type: ignore[misc]  # it has no types
             def init(self) -> None:
                 close = pd.Series(self.data.Close)
                 self.f, self.s = (

@@ -9,7 +9,7 @@ from openbell.backtest.config import Costs
 from openbell.backtest.result import RunResult
 from tests.backtest.made import COIN, Row, bars, flat, play, script, trades_of
 
-BUY: dict[str, Any] = {}
+NEVER = (None, None, None)
 QUIET = (100.0, 101.0, 99.0, 100.0)
 
 
@@ -42,9 +42,9 @@ def filled(order: Mapping[str, float], rows: list[Row], fill: str, size: float =
         # triggered by a gap above the limit: rests until the price is back
         ({"stop": 103, "limit": 105}, [(107, 108, 106, 107), (104, 106, 104, 105)], 104, 104, 105),
         ({"stop": 103, "limit": 105}, [(107, 108, 104, 107)], 105, None, None),
-        ({"stop": 103, "limit": 105}, [(107, 108, 105, 106), (106, 107, 105, 106)], None, None, None),
+        ({"stop": 103, "limit": 105}, [(107, 108, 105, 106), (106, 107, 105, 106)], *NEVER),
         # triggered within a bar, the limit on the wrong side: rests from the next bar on
-        ({"stop": 103, "limit": 102}, [(100, 104, 99, 101), (103, 104, 102, 103)], None, None, None),
+        ({"stop": 103, "limit": 102}, [(100, 104, 99, 101), (103, 104, 102, 103)], *NEVER),
         ({"stop": 103, "limit": 102}, [(100, 104, 99, 101), (103, 104, 101, 103)], 102, None, None),
         # the stop stands 4 above the lowest price since
         ({"trail": 4}, [(100, 103, 99, 102)], None, None, None),

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -246,7 +247,7 @@ def test_cutting_changes_nothing(name: str, walk: Floats, cuts: list[int]) -> No
     column.function(walk, np.array(column.params), column.fresh_state(), whole)
     state = column.fresh_state()
     edges = sorted({0, walk.shape[1], *(c for c in cuts if c < walk.shape[1])})
-    for lo, hi in zip(edges, edges[1:], strict=False):
+    for lo, hi in itertools.pairwise(edges):
         rows = np.ascontiguousarray(walk[:, lo:hi])
         column.function(rows, np.array(column.params), state, parts[lo:hi])
     assert whole.tobytes() == parts.tobytes()

@@ -76,7 +76,7 @@ def assert_close(found: float, wanted: float) -> None:
 
 
 def roll_rows(closes: Any, curve: Any) -> Any:
-    """Rows of openings and closings: a session opens where the one before closed, or at the start."""
+    """Rows of openings and closings: a session opens right after the one before has closed."""
     return np.concatenate((closes, [0], closes[:-1] + 1))
 
 
@@ -167,7 +167,7 @@ def test_any_market_plays_the_same(
     walk: Floats, skip: int, name: str, short: bool, fill: Any, sizing: tuple[Any, float],
     costs: Costs, leverage: float, lot: float | None,
 ) -> None:  # fmt: skip
-    """With bars left out, sessions without any, bars without volume, and prices that stand still."""
+    """With bars left out, sessions without any, bars without volume, prices that stand still."""
     bars = made_bars(walk, skip=skip)
     chosen = config(
         bars, fill=fill, sizing=sizing[0], size=sizing[1], costs=costs, leverage=leverage, lot=lot

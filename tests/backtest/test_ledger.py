@@ -1,6 +1,7 @@
 """The ledger against an exact one, in fractions, after every event."""
 
 from fractions import Fraction
+from typing import Any, ClassVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from openbell.market.moments import MINUTE_NS
 from tests.backtest.made import MIDNIGHT_NS, Script, bars, play
 
 NAMES = ("MADE:A", "MADE:B", "XCME:ES-H24")
+DRAWN = st.tuples(st.integers(0, 59), st.integers(0, 2), st.integers(-9, 9).filter(bool))
+DEAR = Costs(fee_per_unit=0.013, fee_rate=0.0007, fee_minimum=0.1, slip_rate=0.003)
 Exact = dict[str, list[tuple[Fraction, Fraction]]]
 
 
@@ -65,6 +68,7 @@ class Random(Script):
     """Orders drawn before the run: (bar, instrument, units of a half)."""
 
     orders: tuple[tuple[int, int, int], ...] = ()
+    last: ClassVar[Any] = None
 
     def on_bar(self, ctx, bar):  # type: ignore[no-untyped-def]
         for at, which, halves in self.orders:
@@ -72,14 +76,14 @@ class Random(Script):
                 ctx.buy(halves / 2, NAMES[which])
         self.count += 1
 
-    def on_slice(self, ctx, slice):  # type: ignore[no-untyped-def]
+    def on_slice(self, ctx, _):  # type: ignore[no-untyped-def]
         prices = {name: ctx.price(name) for name in NAMES}
         self.seen.append((ctx.now_ns, ctx.cash, ctx.equity, prices, len(self.filled)))
 
     def on_start(self, ctx):  # type: ignore[no-untyped-def]
         super().on_start(ctx)
         self.seen, self.filled = [], []
-        type(self).last = self
+        Random.last = self
 
     def on_fill(self, ctx, fill):  # type: ignore[no-untyped-def]
         self.filled.append(fill)
@@ -92,9 +96,9 @@ def close(found: float, exact: Fraction, scale: float) -> bool:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 59), st.integers(0, 2), st.integers(-9, 9).filter(bool)), max_size=40),
+    st.lists(DRAWN, max_size=40),
     st.lists(st.lists(st.integers(1, 400), min_size=3, max_size=3), min_size=20, max_size=20),
-    st.sampled_from([Costs(), Costs(fee_per_unit=0.013, fee_rate=0.0007, fee_minimum=0.1, slip_rate=0.003)]),
+    st.sampled_from([Costs(), DEAR]),
     st.sampled_from(["next_open", "same_close", "intrabar"]),
 )  # fmt: skip
 def test_equity_is_cash_plus_gains_less_fees_after_every_event(
@@ -112,7 +116,7 @@ def test_equity_is_cash_plus_gains_less_fees_after_every_event(
     assert run.status == "done", run.error
     exact = ExactLedger(run.cash_start, dict(run.multipliers))
     done = 0
-    for _, cash, equity, what, count in type(strategy).last.seen:  # type: ignore[attr-defined]
+    for _, cash, equity, what, count in Random.last.seen:
         for each in run.fills[done:count]:
             exact.fill(each.instrument, each.size, each.price, each.fee)
         done = count

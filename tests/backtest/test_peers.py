@@ -38,7 +38,7 @@ def frame(bars: Bars) -> pd.DataFrame:
     return pd.DataFrame(columns, index=days)
 
 
-class Cross(backtesting.Strategy):
+class Cross(backtesting.Strategy):  # type: ignore[misc]  # it has no types
     """Long one hundred units while SMA 10 is above SMA 30."""
 
     kind = "sma"

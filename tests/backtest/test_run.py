@@ -13,7 +13,8 @@ from openbell.backtest.run import Code, run_backtest
 from openbell.backtest.strategy import Strategy
 from openbell.market.bars import Bars
 from openbell.market.errors import NotRecordedError, RunError, UsageError
-from openbell.market.moments import DAY_NS, HOUR_NS, iso
+from openbell.market.instrument import Series
+from openbell.market.moments import DAY_NS, HOUR_NS, iso, parse_moment
 from openbell.market.progress import CancelToken
 from openbell.market.ticks import Quotes, Trades
 from openbell.stores.memory import MemoryStore
@@ -29,6 +30,7 @@ from tests.backtest.made import (
     store_of,
     trades_of,
 )
+from tests.market.reading import lean_rows
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def cross(**parameters: Any) -> Strategy:
 
 
 def test_a_run_over_nothing_fails_clearly(march: MemoryStore) -> None:
-    with pytest.raises(RunError, match="no session|no bar of XNYS:SPY was played"):
+    with pytest.raises(RunError, match="there is no session between"):
         run(cross(), march, start="2012-03-05", end="2012-03-09")
     with pytest.raises(NotRecordedError):
         run(cross(), march, on=("XNYS:QQQ/1m",))
@@ -403,8 +405,6 @@ def test_several_instruments_must_be_named_in_orders() -> None:
 
 
 def quotes(rows: list[tuple[int, float, float]]) -> Quotes:
-    from openbell.market.instrument import Series
-
     seconds, bid, ask = (np.array(column) for column in zip(*rows, strict=True))
     n = len(rows)
     return Quotes(
@@ -423,8 +423,6 @@ def test_quote_fills_cross_the_spread_and_one_sided_quotes_fill_one_side() -> No
 
 
 def test_trade_fills_take_the_next_print() -> None:
-    from openbell.market.instrument import Series
-
     time_ns = MIDNIGHT_NS + np.array([30, 70, 70, 90]) * 10**9
     prints = Trades(
         Series.parse(f"{COIN}/trades"), time_ns, np.array([99.0, 101.0, 102.0, 95.0]),
@@ -433,6 +431,37 @@ def test_trade_fills_take_the_next_print() -> None:
     acts = {0: lambda ctx: (ctx.buy(1), ctx.buy(1, limit=96))}
     found = play(script(acts), bars(flat(100, 100, 100)), prints, fill="trades")
     assert trades_of(found) == [(1.0, 101.0), (1.0, 95.0)]
+
+
+def test_real_quotes_fill_at_the_next_bid_and_ask(samples: Path) -> None:
+    """Oanda EURUSD, 2014-05-01: every quote of the day, in LEAN's form."""
+    rows = lean_rows(samples / "lean/Data/forex/oanda/tick/eurusd/20140501_quote.zip")
+    numbers = np.array(rows, float).T
+    time_ns = parse_moment("2014-05-01") + (numbers[0] * 1e6).astype(np.int64)
+    order = np.argsort(time_ns, kind="stable")
+    one = np.ones(len(order))
+    book = Quotes(
+        Series.parse("OANDA:EURUSD/quotes"), time_ns[order], numbers[1][order], numbers[2][order],
+        one, one, np.zeros(len(order), np.int32),
+    )  # fmt: skip
+
+    class Turns(Strategy):
+        def on_start(self, ctx: Any) -> None:
+            self.count = 0
+
+        def on_quote(self, ctx: Any, quote: Any) -> None:
+            self.count += 1
+            if self.count % 1000 == 0:
+                ctx.target(quote.instrument, self.count // 1000 % 2)
+
+    found = run(Turns(), store_of(book), on=("OANDA:EURUSD/quotes",), fill="quotes", size=1000.0)
+    assert found.status == "done", found.error
+    assert len(found.fills) > 10
+    for fill in found.fills:
+        placed_ns = found.orders[fill.order - 1].time_ns
+        row = int(np.searchsorted(book.time_ns, placed_ns, side="right"))
+        side = book.ask if fill.size > 0 else book.bid
+        assert (fill.time_ns, fill.price) == (book.time_ns[row], side[row])
 
 
 def test_a_fill_mode_without_its_data_is_refused(march: MemoryStore) -> None:

@@ -66,6 +66,7 @@ def test_a_sweeps_table_is_that_of_single_runs(march: MemoryStore) -> None:
     assert str(found).startswith(f"sweep {found.id}: 5 runs, best fast=")
 
 
+@pytest.mark.timeout(180)  # starts three processes, each of which imports and compiles
 def test_processes_and_kernels_give_the_same_figures(march: MemoryStore, tmp_path: Path) -> None:
     """A callback of its own takes a strategy out of the kernel, and changes nothing."""
     grid = {"fast": [4, 9], "slow": [30]}
@@ -132,7 +133,7 @@ def test_quality_is_demanded_of_sweeps_as_well(march: MemoryStore, samples: Path
     assert sweep(march, min_quality=1.0).runs == 5
     spy = spy_march(samples)
     torn = store_of(spy.take(np.arange(len(spy)) % 10 != 0))
-    with pytest.raises(RunError, match="completeness is 90.00%, the run demands 95.00%"):
+    with pytest.raises(RunError, match=r"completeness is 90\.00%, the run demands 95\.00%"):
         sweep(torn, min_quality=0.95)
 
 

@@ -116,16 +116,16 @@ class Late(Strategy):
 
 def altered(**parameters: Any) -> Strategy:
     """A changed `Late` under the same settings: what an edit of the file does."""
-    cls = type("Late", (Late,), {k: v for k, v in parameters.items()})
-    cls.describe = classmethod(lambda _: {})  # type: ignore[method-assign,assignment]
-    return cls()
+    cls = type("Late", (Late,), {**parameters, "describe": classmethod(lambda _: {})})
+    made: Strategy = cls()
+    return made
 
 
 def test_changed_code_is_told_with_the_first_order_that_differs(spy: Bars) -> None:
     before = run(spy, strategy=altered(), sizing="units")
     after = run(spy, Code({"cross.py": "2"}), altered(leave_out=20))
     found = compare_runs(before, after)
-    gone = [o for o in before.orders if o.number == 20][0]
+    gone = next(o for o in before.orders if o.number == 20)
     assert not found.is_same
     assert found.text.startswith(f"differs: session {found.session}, ")
     assert ", order 20: was sell 100, now none" in found.text
@@ -214,7 +214,8 @@ def test_runs_that_never_began_verify_nothing() -> None:
 def test_several_instruments_are_named() -> None:
     a, b = bars(flat(1, 1, 1), "MADE:A"), bars(flat(1, 1, 1), "MADE:B")
     one, other = (
-        play(script({0: lambda ctx, n=n: ctx.buy(1, n, limit=0.5)}), a, b) for n in ("MADE:A", "MADE:B")
+        play(script({0: lambda ctx, n=n: ctx.buy(1, n, limit=0.5)}), a, b)
+        for n in ("MADE:A", "MADE:B")
     )  # fmt: skip
     found = compare_runs(one, other)
     assert (found.expected, found.found) == ("buy 1 MADE:A limit 0.5", "buy 1 MADE:B limit 0.5")

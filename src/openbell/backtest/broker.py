@@ -289,13 +289,12 @@ class Broker:
         positions = self.ledger.positions
         if after == 0.0:  # always allowed, and the commonest
             return True
-        prices = self._prices(at)
         gross, equity = 0.0, cash
         for k, terms in enumerate(self.terms):
             if k == ordinal:
                 worth = after * price * terms.multiplier
             elif positions[k]:
-                worth = positions[k] * prices[k] * terms.multiplier
+                worth = positions[k] * self._prices(at)[k] * terms.multiplier
             else:
                 continue
             gross += abs(worth)

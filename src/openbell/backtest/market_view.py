@@ -56,6 +56,7 @@ class MarketView:
         self._quotes = [self._first_track(k, kernels.QUOTE) for k in range(count)]
         self._trades = [self._first_track(k, kernels.TRADE) for k in range(count)]
         self._counts: list[NDArray[np.int32]] = []
+        self._base_bars: list[Any] = []
         self._last = [float("nan")] * count
         self._close_lists: list[list[float]] = [[float("nan")]] * count
         self._calendar = [
@@ -71,6 +72,7 @@ class MarketView:
         self.chunk = self._system.coordinator.chunk
         self.times_ns = self.chunk.times_ns
         self._counts = list(self.chunk.counts)
+        self._base_bars = [self.bars_of(t) if t >= 0 else None for t in self._base]
         self.closes = [self._known_closes(k) for k in range(len(self._base))]
         self._last = [float(column[-1]) for column in self.closes]
         self._close_lists = [column.tolist() for column in self.closes]
@@ -158,9 +160,9 @@ class MarketView:
         return self._quotes[ordinal], (quotes.bid + quotes.ask) / 2.0
 
     def _bar_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
-        track = self._base[ordinal]
-        bars = self.bars_of(track)
-        return [self._bar_offer(bars, row, at) for row in self._new_rows(track, at)]
+        bars, counts = self._base_bars[ordinal], self._counts[self._base[ordinal]]
+        first = counts.item(at - 1) if at else 0
+        return [self._bar_offer(bars, row, at) for row in range(first, counts.item(at))]
 
     def _bar_offer(self, bars: Bars, row: int, at: int) -> Offer:
         volume = bars.volume.item(row)
