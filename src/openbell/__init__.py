@@ -27,7 +27,8 @@ import typing
 if typing.TYPE_CHECKING:
     from openbell.app.lake import Lake, check, open_lake
     from openbell.app.replaying import replay
-    from openbell.app.running import Run, Sweep, backtest, sweep, verify
+    from openbell.app.results import Run, Sweep
+    from openbell.app.running import backtest, sweep, verify
     from openbell.backtest.config import Costs
     from openbell.backtest.strategy import SignalStrategy, Strategy, param
     from openbell.market.bars import Bar, Bars
@@ -41,7 +42,7 @@ _WHERE = {
     "Lake": "app.lake", "open_lake": "app.lake", "check": "app.lake",
     "replay": "app.replaying",
     "backtest": "app.running", "sweep": "app.running", "verify": "app.running",
-    "Run": "app.running", "Sweep": "app.running",
+    "Run": "app.results", "Sweep": "app.results",
     "Strategy": "backtest.strategy", "SignalStrategy": "backtest.strategy",
     "param": "backtest.strategy", "Costs": "backtest.config",
     "Bar": "market.bars", "Bars": "market.bars",

@@ -19,7 +19,7 @@ from openbell.market.errors import UsageError
 
 if TYPE_CHECKING:
     from openbell.app.lake import Lake
-    from openbell.app.running import Run
+    from openbell.app.results import Run
 
 Name = Annotated[
     str,
