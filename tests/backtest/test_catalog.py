@@ -58,10 +58,10 @@ def test_every_example_and_default_fits_its_strategy() -> None:
 def test_a_misspelt_strategy_gets_a_hint() -> None:
     with pytest.raises(UsageError, match="there is no strategy `ema-corss`") as raised:
         load_strategy("ema-corss", {})
-    assert "did you mean `ema_cross`?" in raised.value.hint
+    assert "did you mean `ema-cross`?" in raised.value.hint
     with pytest.raises(UsageError) as raised:
         load_strategy("zzz", {})
-    assert "buy_and_hold" in raised.value.hint
+    assert "buy-and-hold" in raised.value.hint
 
 
 # Files

@@ -85,8 +85,9 @@ def load_strategy(ref: str, parameters: Mapping[str, Any]) -> Loaded:
     name = ref.replace("-", "_").lower()
     if name not in by_name:
         near = difflib.get_close_matches(name, by_name, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"built in are {', '.join(built_in())}"
-        raise UsageError(f"there is no strategy `{ref}`", hint=f"{hint} Or name a .py file")
+        known = [name.replace("_", "-") for name in (near or built_in())]
+        hint = f"did you mean `{known[0]}`?" if near else f"built in are {', '.join(known)};"
+        raise UsageError(f"there is no strategy `{ref}`", hint=f"{hint} or name a .py file")
     return from_instance(by_name[name](**parameters))
 
 

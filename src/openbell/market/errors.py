@@ -13,7 +13,6 @@ OpenbellError
 │   └── RefusedError        it answered no; do not try again
 ├── ReplayError             the replay was driven in a way it does not allow
 ├── RunError                a run could not be carried out
-│   └── StrategyError       the strategy raised; names the bar and the line
 └── CancelledError          somebody asked to stop
 """
 
@@ -101,10 +100,6 @@ class ReplayError(OpenbellError):
 
 class RunError(OpenbellError):
     """A run could not be carried out: no data, below the quality asked for, a bad config."""
-
-
-class StrategyError(RunError):
-    """The strategy raised an exception; the message names the bar and the line."""
 
 
 class CancelledError(OpenbellError):

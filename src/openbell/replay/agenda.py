@@ -159,7 +159,12 @@ def plan_agenda(
                 continue
             found.append((_hours(regular, extended=extended), position, regular))
     if not found:
-        raise RunError(f"there is no session between {iso(start_ns)} and {iso(end_ns)}")
+        first, end = labels[0] or iso(start_ns), labels[1] or iso(end_ns)
+        raise RunError(
+            f"there is no session from {first} to {end} in the range of the data, "
+            f"{iso(start_ns)} to {iso(end_ns)}",
+            hint="look at the range asked for, and at `openbell data list`",
+        )
     found.sort(key=lambda item: (item[0].open_ns, item[1]))
     played = tuple(Played(i, position, s, r) for i, (s, position, r) in enumerate(found))
     return Agenda(tuple(calendars), played)
