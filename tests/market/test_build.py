@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbell.market import kernels
 from openbell.market.bars import Bar, Bars, bars_from
 from openbell.market.build import BarBuilder, bars_from_trades, bins, widen, widen_counted
 from openbell.market.calendars import calendar, expected_starts
@@ -391,17 +390,3 @@ def test_what_is_in_no_session_is_counted_and_another_instrument_refused() -> No
     assert builder.in_progress() is None
     with pytest.raises(UsageError, match="XNYS:QQQ cannot go into bars of XNYS:SPY/1h"):
         builder.add(Trade("XNYS:QQQ", at("2011-03-14T12:00"), 1.0, 1.0, 0))
-
-
-def test_the_kernel_of_one_session_agrees_with_the_bins_of_its_calendar() -> None:
-    known = calendar("XNYS")
-    s = known.session("2015-12-24")
-    moments_ns = np.arange(s.pre_ns - HOUR_NS, s.post_ns + HOUR_NS, 7 * MINUTE_NS)
-
-    start, end = kernels.session_bins(
-        moments_ns, s.open_ns, s.close_ns, s.pre_ns, s.post_ns, 45 * MINUTE_NS
-    )
-
-    expected = bins(moments_ns, timeframe("45m"), anchor="session", calendar=known)
-    assert np.array_equal(start, expected[0])
-    assert np.array_equal(end, expected[1])

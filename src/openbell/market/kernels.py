@@ -29,23 +29,6 @@ def _bin(
 
 
 @njit(cache=True, nogil=True)
-def session_bins(
-    at_ns: Ints, open_ns: int, close_ns: int, pre_ns: int, post_ns: int, width_ns: int
-) -> tuple[Ints, Ints]:
-    """Start and end of the bin of each moment of one session; -1 outside ``[pre_ns, post_ns)``.
-
-    Widths are counted from `open_ns`, before and after too; no bin reaches over `open_ns`,
-    `close_ns`, `pre_ns` or `post_ns`.
-    """
-    starts = np.full(len(at_ns), -1, np.int64)
-    ends = np.full(len(at_ns), -1, np.int64)
-    for i in range(len(at_ns)):
-        if pre_ns <= at_ns[i] < post_ns:
-            starts[i], ends[i] = _bin(at_ns[i], open_ns, close_ns, pre_ns, post_ns, width_ns)
-    return starts, ends
-
-
-@njit(cache=True, nogil=True)
 def table_bins(
     at_ns: Ints,
     row: Ints,
@@ -55,7 +38,11 @@ def table_bins(
     post_ns: Ints,
     width_ns: int,
 ) -> tuple[Ints, Ints]:
-    """As `session_bins` for moments of many sessions; `row` is each one's session, -1 for none."""
+    """Start and end of the bin of each moment; -1 where `row`, its session, is -1.
+
+    Widths are counted from the session's open, before it and after its close too; no bin reaches
+    over the session's open, close, pre or post. The columns after `row` are those of sessions.
+    """
     starts = np.full(len(at_ns), -1, np.int64)
     ends = np.full(len(at_ns), -1, np.int64)
     for i in range(len(at_ns)):

@@ -28,11 +28,6 @@ class CancelToken:
         """Ask the work to stop at its next safe point."""
         self._asked.set()
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether somebody asked to stop."""
-        return self._asked.is_set()
-
     def check(self) -> None:
         """Raise `CancelledError` if somebody asked to stop."""
         if self._asked.is_set():
