@@ -399,14 +399,16 @@ def test_a_calendar_of_your_own_has_its_holidays_early_closes_and_evenings() -> 
         ({"days": "mon-fry"}, "`mon-fry` names no weekdays"),
         ({"holidays": ["4 July"]}, "`4 July` is not a date"),
         ({"early_closes": {"2024-07-06": "12:00"}}, "no session on 2024-07-06"),
+        ({"early_closes": {"2024-07-05": "09:00"}}, "cannot close at 09:00 on 2024-07-05"),
+        ({"zone": "Nowhere/Land"}, "unknown time zone `Nowhere/Land`"),
     ],
 )
 def test_a_calendar_of_your_own_that_cannot_be_is_refused(
     change: dict[str, object], says: str
 ) -> None:
-    parts: dict[str, object] = {"open": "09:00", "close": "17:00"} | change
+    parts: dict[str, object] = {"zone": "UTC", "open": "09:00", "close": "17:00"} | change
     with pytest.raises(UsageError, match=says):
-        user_calendar("MINE", "UTC", **parts)  # type: ignore[arg-type]
+        user_calendar("MINE", **parts)  # type: ignore[arg-type]
 
 
 def test_configured_hours_replace_regular_ones_and_leave_early_closes_early() -> None:
@@ -421,6 +423,26 @@ def test_configured_hours_replace_regular_ones_and_leave_early_closes_early() ->
     assert half.close_ns == calendar("XNYS").session("2015-12-24").close_ns
     assert wide.session("2015-12-23").post_ns == wide.session("2015-12-23").close_ns
     assert ny.name == "XNYS 10:00-15:30"
+
+
+def test_a_session_that_closes_early_before_the_configured_hours_is_none() -> None:
+    late = override_hours(calendar("XNYS"), "14:00", "15:30")
+
+    with pytest.raises(NotRecordedError, match="2015-12-24 is no session"):
+        late.session("2015-12-24")
+    assert late.next("2015-12-23").label == "2015-12-28"
+    assert (late.table.open_ns < late.table.close_ns).all()
+
+
+def test_sessions_keep_their_breaks_when_others_are_taken_out() -> None:
+    table = calendar("XHKG").table
+    kept = np.flatnonzero(table.day % 2 == 0)
+
+    taken = table.take(table.day % 2 == 0)
+
+    assert any(taken.session(row).breaks for row in range(50))
+    for row in range(0, len(taken), 100):
+        assert taken.session(row) == table.session(int(kept[row]))
 
 
 def test_calendars_around_the_clock_need_no_pandas() -> None:

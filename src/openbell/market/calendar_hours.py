@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from openbell.market.columns import Ints
 from openbell.market.errors import UsageError
 from openbell.market.moments import DAY_NS, SECOND_NS, parse_date
 from openbell.market.session_table import SessionTable, day_number, without_empty_breaks
+from openbell.market.zones import zone_info
 
 FIRST_DAY = date(1990, 1, 1)
 LAST_DAY = date(2035, 12, 31)
@@ -78,8 +78,14 @@ def minutes(clock: str) -> int:
 
 
 def moments(days: Ints, minute: int, zone: str) -> Ints:
-    """UTC nanoseconds at which the clocks of `zone` show `minute` of each day."""
-    clock = ZoneInfo(zone)
+    """UTC nanoseconds at which the clocks of `zone` show `minute` of each day.
+
+    Raises
+    ------
+    UsageError
+        If the zone is unknown.
+    """
+    clock = zone_info(zone)
     start = datetime(1970, 1, 1) + timedelta(minutes=minute)  # noqa: DTZ001  # zone comes below
     seconds = [
         int((start + timedelta(days=day)).replace(tzinfo=clock).timestamp())
@@ -129,6 +135,10 @@ def with_early_closes(table: SessionTable, early: dict[str, str], zone: str) -> 
         if not len(row):
             raise UsageError(f"{table.calendar} has no session on {text} that could close early")
         close[row] = moments(table.day[row], minutes(clock), zone)
+        if (close[row] <= table.open_ns[row]).any():
+            raise UsageError(
+                f"{table.calendar} cannot close at {clock} on {text}: not open by then"
+            )
         is_early[row] = True
     return replace(table, close_ns=close, post_ns=close, is_early=is_early)
 
@@ -136,19 +146,19 @@ def with_early_closes(table: SessionTable, early: dict[str, str], zone: str) -> 
 def with_hours(table: SessionTable, hours: Hours, zone: str) -> SessionTable:
     """The same days with other regular hours; early closes stay where they are earlier.
 
-    Extended hours grow where the new hours leave them; breaks outside the new hours go.
+    Extended hours grow where the new hours leave them; breaks outside the new hours go, and so do
+    sessions that close early before the new hours begin.
     """
     opens, closes = (moments(table.day, m, zone) for m in (hours.open, hours.close))
     closes = np.where(table.is_early, np.minimum(closes, table.close_ns), closes)
-    return without_empty_breaks(
-        replace(
-            table,
-            open_ns=opens,
-            close_ns=closes,
-            pre_ns=np.minimum(table.pre_ns, opens),
-            post_ns=np.maximum(table.post_ns, closes),
-        )
+    wanted = replace(
+        table,
+        open_ns=opens,
+        close_ns=closes,
+        pre_ns=np.minimum(table.pre_ns, opens),
+        post_ns=np.maximum(table.post_ns, closes),
     )
+    return without_empty_breaks(wanted.take(opens < closes))
 
 
 def with_overrides(table: SessionTable, zone: str) -> SessionTable:

@@ -259,7 +259,8 @@ def user_calendar(  # noqa: PLR0913  # a calendar has this many parts
     Raises
     ------
     UsageError
-        If a date, time or weekday is none, or an early close is on no session.
+        If a date, time, weekday or zone is none, or an early close is on no session or not after
+        its open.
     """
     regular = hours.Hours.parse(open, close, overnight=overnight)
     table = hours.regular_table(name, zone, hours.days_on(hours.weekdays(days), holidays), regular)
@@ -271,7 +272,8 @@ def override_hours(base: Calendar, start: str, end: str) -> Calendar:
     """The same days with regular hours from `start` to `end`, ``09:30`` to ``16:00`` venue time.
 
     A start that is not before the end is on the evening before. Early closes stay early;
-    extended hours grow where the new hours leave them.
+    extended hours grow where the new hours leave them; a session that closes early before the new
+    hours begin is none.
     """
     overnight = hours.minutes(start) >= hours.minutes(end)
     regular = hours.Hours.parse(start, end, overnight=overnight)

@@ -91,6 +91,16 @@ class SessionTable:
         columns["break_row"] = columns["break_row"] - lo
         return SessionTable(self.calendar, **columns)
 
+    def take(self, keep: NDArray[np.bool_]) -> "SessionTable":
+        """The sessions of the rows that a mask keeps."""
+        kept = keep[self.break_row]
+        columns = {
+            name: column[kept if name.startswith("break") else keep]
+            for name, column in self.columns().items()
+        }
+        columns["break_row"] = np.cumsum(keep)[columns["break_row"]] - 1
+        return SessionTable(self.calendar, **columns)
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns by name."""
         return {name: getattr(self, name) for name in COLUMNS}
