@@ -199,6 +199,37 @@ def test_a_file_that_changes_between_the_passes_is_told(
         import_files(Growing(file("a", minutes(0, [1]))), store)
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        [file("b", minutes(0, [5], AAPL))],
+        [file("a", minutes(0, [1])), file("b", minutes(0, [5], AAPL))],
+        [file("a", minutes(0, [1, 2])), file("c", minutes(0, [3]))],
+        [],
+    ],
+)
+def test_a_file_that_shrank_or_went_between_the_passes_is_told(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, later: list[Parsed]
+) -> None:
+    class Shrinking(Made):
+        def parse(self) -> Iterator[Parsed]:
+            found = list(super().parse())
+            yield from found if self.passes == 1 else later
+
+    monkeypatch.setattr(importing, "HELD_BYTES", 0)
+    source = Shrinking(file("a", minutes(0, [1, 2])), file("b", minutes(0, [5], AAPL)))
+    with pytest.raises(BadDataError, match="changed while it was being imported"):
+        import_files(source, store)
+    assert AAPL not in store.list_series()
+
+
+def test_a_manifest_says_how_many_files_it_does_not_name(store: MemoryStore) -> None:
+    source = Made(*(file(f"f{n}", minutes(n, [1])) for n in range(53)))
+    (report,) = import_files(source, store).series
+    assert report.version
+    assert report.version.details["files"].endswith("f48, f49 and 3 more")
+
+
 def test_no_file_at_all_is_told(store: MemoryStore) -> None:
     with pytest.raises(BadDataError, match="nothing to import"):
         import_files(Made(), store)

@@ -14,6 +14,7 @@ from openbell.ports import Data, FileSource, Manifest, Parsed, Rejected, Store, 
 
 HELD_BYTES = 1 << 30  # rows kept between checking and writing; beyond that files are read again
 REJECTED_SHOWN = 20
+FILES_NAMED = 50  # in a version's manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,8 @@ def import_files(
     Raises
     ------
     BadDataError
-        If a file cannot be read, or there is none.
+        If a file cannot be read, or there is none; if one changed before it was read for
+        writing, in which case series already written stay.
     RejectedError
         If there are more rejected rows than allowed.
     CancelledError
@@ -226,13 +228,27 @@ def _check(
 
 
 def _again(source: FileSource, tallies: Mapping[Series, _Tally]) -> Iterator[Data]:
+    """Read everything once more; what is handed on is as much as was checked."""
     read = dict.fromkeys(tallies, 0)
-    for parsed in source.parse():
-        series = parsed.data.series
-        read[series] = read.get(series, 0) + parsed.read
-        if series not in tallies or read[series] > tallies[series].read:
-            raise BadDataError(f"{parsed.file} changed while it was being imported")
+    number = -1
+    for number, parsed in enumerate(source.parse()):
+        tally = tallies.get(parsed.data.series)
+        if tally is None or number > tally.last:
+            raise _changed(parsed.file)
+        read[parsed.data.series] += parsed.read
+        if number == tally.last and read[parsed.data.series] != tally.read:
+            raise _changed(parsed.file)
         yield parsed.data
+    newest = max(tallies.values(), key=lambda tally: tally.last)
+    if number != newest.last:
+        raise _changed(newest.files[-1])
+
+
+def _changed(file: str) -> BadDataError:
+    return BadDataError(
+        f"{file} changed while it was being imported",
+        hint="import it again when nothing writes to it any more",
+    )
 
 
 def _too_many(rejected: Sequence[Rejected]) -> RejectedError:
@@ -245,6 +261,11 @@ def _too_many(rejected: Sequence[Rejected]) -> RejectedError:
     )
 
 
+def _named(files: Sequence[str]) -> str:
+    more = len(files) - FILES_NAMED
+    return ", ".join(files[:FILES_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _write(tally: _Tally, store: Store, *, dry_run: bool) -> SeriesReport:
     joined = join(tally.parts)
     data = joined.data
@@ -252,7 +273,7 @@ def _write(tally: _Tally, store: Store, *, dry_run: bool) -> SeriesReport:
     before = [] if dry_run else store.versions(series)
     version = before[-1] if before else None
     if len(data) and not dry_run:
-        details = {"files": ", ".join(tally.files[:50]), "notes": "; ".join(tally.notes)}
+        details = {"files": _named(tally.files), "notes": "; ".join(tally.notes)}
         version = store.write(data, Manifest("import", details))
     labels = {name: int(((data.label & bit) != 0).sum()) for bit, name in LABEL_NAMES.items()}
     return SeriesReport(
