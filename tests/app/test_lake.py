@@ -149,6 +149,14 @@ def test_a_bare_instrument_is_its_finest_bars(empty: ob.Lake) -> None:
         empty.playable("XNYS:QQQ")
 
 
+def test_what_a_table_cannot_use_is_refused_and_not_ignored(empty: ob.Lake, lake: ob.Lake) -> None:
+    frame = lake.bars("XNYS:SPY/1m").to_polars()
+    with pytest.raises(ob.OpenbellError, match="--delimiter says nothing about a table"):
+        empty.write(frame, "XNYS:SPY/1m", delimiter=";")
+    with pytest.raises(ob.OpenbellError, match="unknown stamp `shut`"):
+        empty.write(frame, "XNYS:SPY/1m", stamp="shut")
+
+
 def test_unknown_options_are_named(empty: ob.Lake) -> None:
     with pytest.raises(UsageError, match="unknown options: tz"):
         empty.import_file(SPY, series="XNYS:SPY/1m", tz="UTC")

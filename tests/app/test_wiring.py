@@ -30,6 +30,14 @@ def test_a_lean_folder_is_told_from_its_folders() -> None:
     assert sniff([LEAN / "equity" / "usa" / "daily" / "spy.zip"]) == "lean"
 
 
+def test_of_several_formats_in_a_folder_the_first_by_name_is_taken(tmp_path: Path) -> None:
+    for name in ("b/XRP_ETH-5m.feather", "a/spy.parquet", "c/20131007_trade.zip"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "XRP_ETH-5m.feather").mkdir()
+    assert sniff([tmp_path]) == "parquet"
+
+
 def test_text_needs_the_name_of_the_series() -> None:
     with pytest.raises(UsageError, match="do not say what their rows are") as raised:
         file_source([SPY], FileOptions())

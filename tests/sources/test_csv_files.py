@@ -296,6 +296,22 @@ def test_columns_can_be_named_by_the_caller(tmp_path: Path) -> None:
         text(tmp_path, content, "BINANCE:A/1d", dialect=Dialect(columns={"close": "nowhere"}))
 
 
+@pytest.mark.parametrize(
+    ("dialect", "message"),
+    [
+        (Dialect(delimiter=";;"), "delimiter `;;` is not one"),
+        (Dialect(delimiter="é"), "delimiter `é` is not one"),
+        (Dialect(quote="''"), "quote `''` is not one"),
+        (Dialect(decimal="x"), "unknown decimal sign `x`"),
+    ],
+)
+def test_a_dialect_that_cannot_be_is_refused(
+    tmp_path: Path, dialect: Dialect, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        text(tmp_path, "date,open,high,low,close\n2020-01-01,1,1,1,1\n", dialect=dialect)
+
+
 # Hostile files
 
 

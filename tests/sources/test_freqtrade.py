@@ -84,6 +84,15 @@ def test_funding_rates_are_not_taken_for_bars(folder: Path) -> None:
         only(folder / "ETH_USDT_USDT-8h-funding_rate.feather")
 
 
+def test_a_file_of_more_cells_than_allowed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "XRP_ETH-5m.feather"
+    pl.DataFrame({"date": [0] * 100_000, "open": [0.0] * 100_000}).write_ipc(
+        path, compression="zstd"
+    )
+    with pytest.raises(BadDataError, match="200,000 cells"):
+        list(FreqtradeFolder(path, venue="BINANCE", max_bytes=500_000).parse())
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"", "is empty"), (b"[[1,2", "cut short"), (b"{}", "no list"), (b"[[1,2]]", "rows of 2")],

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from openbell.market.errors import BadDataError
+from openbell.market.errors import BadDataError, UsageError
 from openbell.ports import FileSource, Parsed
 from openbell.sources.csv_files import CsvFiles
 from openbell.sources.parquet import ParquetFiles
@@ -83,3 +83,8 @@ def test_a_file_of_more_cells_than_allowed_is_refused(tmp_path: Path) -> None:
     assert path.stat().st_size < 10_000
     with pytest.raises(BadDataError, match="200,000 cells"):
         only(ParquetFiles(path, series="XNYS:SPY/1m", max_bytes=10_000))
+
+
+def test_an_unknown_stamp_is_refused(exported: Path) -> None:
+    with pytest.raises(UsageError, match="unknown stamp `shut`"):
+        ParquetFiles(exported, series="XNYS:SPY/1m", stamp="shut")  # type: ignore[arg-type]  # so

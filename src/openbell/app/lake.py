@@ -143,7 +143,7 @@ class Lake:
             raise UsageError(
                 "a table does not say what its rows are", hint='name it: series="XNYS:SPY/1m"'
             )
-        source = wiring.FrameSource(_frame(table), Series.parse(series), _file_options(options))
+        source = wiring.frame_source(_frame(table), Series.parse(series), _file_options(options))
         report = import_files(source, self._for_writing()).series[0]
         if report.version is None:
             raise UsageError("the table has no rows")

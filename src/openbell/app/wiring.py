@@ -2,15 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from openbell.market import calendars
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
-from openbell.ports import FileSource, Parsed, RunStore, Store
+from openbell.ports import FileSource, RunStore, Store
 
 if TYPE_CHECKING:
     import polars as pl
@@ -121,10 +121,31 @@ def file_source(paths: Sequence[Path], options: FileOptions) -> FileSource:
     return _MAKERS[chosen](paths, options)
 
 
+def frame_source(frame: "pl.DataFrame", series: Series, options: FileOptions) -> FileSource:
+    """The reader for a table in memory.
+
+    Raises
+    ------
+    UsageError
+        If something is said that a table cannot use.
+    """
+    from openbell.sources.frames import FrameSource
+
+    _refuse_unused("table", options)
+    return FrameSource(
+        frame,
+        series=series,
+        zone=options.zone,
+        stamp=options.stamp,
+        columns=options.columns,
+        check_spacing=options.check_spacing,
+    )
+
+
 def sniff(paths: Sequence[Path]) -> Format:
-    """The format of files, as their names and folders tell; ``csv`` if they tell nothing."""
+    """The format of files, as the first name that tells it has it; ``csv`` if none does."""
     for path in paths:
-        for file in [path] if path.is_file() else _some_files(path):
+        for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
             if _LEAN_NAME.fullmatch(file.name) or (
                 file.suffix == ".zip" and _LEAN_FOLDERS & set(file.parts)
             ):
@@ -136,19 +157,14 @@ def sniff(paths: Sequence[Path]) -> Format:
     return "csv"
 
 
-def _some_files(folder: Path, most: int = 2_000) -> Iterator[Path]:
-    """The first files of a folder, at any depth, in no order."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return (path for path, _ in zip(files, range(most), strict=False))
-
-
 # What each format can be told besides `format`; anything else given is a mistake, not ignored.
-_USED: dict[Format, set[str]] = {
+_USED: dict[str, set[str]] = {
     "csv": {"series", "zone", "stamp", "date_order", "delimiter", "header", "decimal", "columns",
             "check_spacing"},
     "parquet": {"series", "zone", "stamp", "columns", "check_spacing"},
     "lean": {"symbols", "resolutions", "kinds", "start", "end", "venue"},
     "freqtrade": {"symbols", "venue", "timeframe", "check_spacing"},
+    "table": {"zone", "stamp", "columns", "check_spacing"},
 }  # fmt: skip
 _OPTION = {
     "series": "--as", "symbols": "--symbols", "resolutions": "--resolutions", "kinds": "--kinds",
@@ -156,13 +172,15 @@ _OPTION = {
 }  # fmt: skip
 
 
-def _refuse_unused(chosen: Format, options: FileOptions) -> None:
+def _refuse_unused(chosen: str, options: FileOptions) -> None:
     plain = FileOptions()
     for name in FileOptions.__dataclass_fields__:
         value = getattr(options, name)
         is_said = value != getattr(plain, name) and value not in ("", (), [], {})
         if is_said and name not in {"format", *_USED[chosen]}:
             option = _OPTION.get(name, f"--{name.replace('_', '-')}")
+            if chosen == "table":
+                raise UsageError(f"{option} says nothing about a table", hint="leave it out")
             raise UsageError(
                 f"{option} says nothing about {chosen} files",
                 hint=f"leave it out, or name another format: --format {' or '.join(FORMATS)}",
@@ -244,48 +262,3 @@ def _freqtrade(paths: Sequence[Path], o: FileOptions) -> FileSource:
 
 
 _MAKERS = {"csv": _csv, "parquet": _parquet, "lean": _lean, "freqtrade": _freqtrade}
-
-
-@dataclass(frozen=True, slots=True)
-class FrameSource:
-    """A table in memory as if it were a file: columns are recognised as in `sources.parquet`.
-
-    Attributes
-    ----------
-    frame
-        The rows.
-    named
-        What they are, as a series.
-    """
-
-    frame: "pl.DataFrame"
-    named: Series
-    options: FileOptions
-
-    def files(self) -> Sequence[Path]:
-        """None: it comes from no file."""
-        return ()
-
-    def series(self) -> Sequence[Series]:
-        """The one series."""
-        return (self.named,)
-
-    def parse(self) -> Iterator[Parsed]:
-        """The rows, cleaned."""
-        import numpy as np
-        import polars as pl
-
-        from openbell.sources.tables import Reading, Table, find_columns, kind_of, parse_table
-
-        kind, names = kind_of(self.named), self.frame.columns
-        found = find_columns(names, kind, self.options.columns, file="the table")
-        found |= {name: name for name in ("end", "label") if name in names and kind == "bars"}
-        frame = self.frame.select(pl.col(name).alias(ours) for ours, name in found.items())
-        reading = Reading(
-            series=self.named,
-            zone=self.options.zone,
-            is_close_stamped=self.options.stamp == "close",
-            checks_spacing=self.options.check_spacing,
-        )
-        rows: Any = np.arange(1, len(frame) + 1)
-        yield parse_table(Table("the table", frame, rows), reading)

@@ -19,6 +19,7 @@ import polars as pl
 from openbell.market.errors import BadDataError, UsageError
 from openbell.market.instrument import Series
 from openbell.ports import Parsed
+from openbell.sources.column_names import find_columns, kind_of
 from openbell.sources.files import (
     MAX_BYTES,
     Member,
@@ -26,10 +27,11 @@ from openbell.sources.files import (
     list_files,
     members,
     plain_name,
+    require_one_of,
     utf8,
 )
 from openbell.sources.stamps import DATE_ORDERS
-from openbell.sources.tables import Reading, Table, find_columns, kind_of, parse_table
+from openbell.sources.tables import Reading, Table, parse_table
 
 _SUFFIXES = (".csv", ".txt", ".tsv", ".utf16")
 _DELIMITERS = ",;\t|"
@@ -52,7 +54,7 @@ class Dialect:
     Attributes
     ----------
     delimiter
-        One character; usually one of comma, semicolon, tab, bar.
+        One ASCII character; usually one of comma, semicolon, tab, bar.
     header
         Whether the first line names the columns.
     quote
@@ -107,11 +109,14 @@ class CsvFiles:
         check_spacing: bool = True,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        _require("stamp", stamp, ("open", "close"))
-        _require("date order", date_order, ("", *DATE_ORDERS))
+        self._dialect = dialect or Dialect()
+        require_one_of("stamp", stamp, ("open", "close"))
+        require_one_of("date order", date_order, ("", *DATE_ORDERS))
+        require_one_of("decimal sign", self._dialect.decimal, ("", ".", ","))
+        _require_sign("delimiter", self._dialect.delimiter)
+        _require_sign("quote", self._dialect.quote)
         self._listed, self._aside = list_files(path, _SUFFIXES)
         self._named = series
-        self._dialect = dialect or Dialect()
         self._max_bytes = max_bytes
         self._reading = Reading(
             series=self._series_of("SYMBOL.csv"),
@@ -143,9 +148,9 @@ class CsvFiles:
         return Series.parse(self._named.replace("{symbol}", _symbol(name)))
 
 
-def _require(what: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(f"unknown {what} `{value}`", hint=f"use one of {', '.join(known)}")
+def _require_sign(what: str, sign: str) -> None:
+    if sign and not (len(sign) == 1 and sign.isascii()):
+        raise UsageError(f"the {what} `{sign}` is not one ASCII character")
 
 
 def _symbol(name: str) -> str:

@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import polars as pl
+
 from openbell.market.errors import BadDataError, UsageError
 
 if sys.version_info >= (3, 14):
@@ -25,6 +27,7 @@ MAX_MEMBERS = 20_000
 _CHUNK = 1 << 20
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"PK\x03\x04", b"PK\x05\x06")
 _PACKED = (".gz", ".zst", ".zip")
+_PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -56,6 +59,13 @@ class Member:
 
     name: str
     content: bytes
+
+
+def require_one_of(what: str, value: str, known: Sequence[str]) -> None:
+    """Raise `UsageError` unless `value` is one of the words known."""
+    if value not in known:
+        said = ", ".join(word for word in known if word)
+        raise UsageError(f"unknown {what} `{value}`", hint=f"use one of {said}")
 
 
 def list_files(
@@ -212,6 +222,35 @@ def _is_unsafe(name: str) -> bool:
         or "\0" in name
         or ".." in PurePosixPath(name).parts
     )
+
+
+def is_columnar(content: bytes) -> bool:
+    """Whether a content is Parquet, Arrow IPC or feather (version 2)."""
+    return content.startswith((_PARQUET, _ARROW))
+
+
+def columnar(member: Member, max_bytes: int) -> pl.DataFrame:
+    """All columns of a columnar file, once it is known that they are no more than `max_bytes`.
+
+    Raises
+    ------
+    BadDataError
+        If it is damaged, or holds more.
+    """
+    scan = pl.scan_parquet if member.content.startswith(_PARQUET) else pl.scan_ipc
+    try:
+        lazy = scan(BytesIO(member.content))
+        cells = lazy.select(pl.len()).collect().item() * len(lazy.collect_schema())
+        if cells * 8 > max_bytes:
+            raise BadDataError(
+                f"{member.name} holds {cells:,} cells, more than {max_bytes:,} bytes",
+                hint="split it, or allow more with max_bytes",
+            )
+        return lazy.collect()
+    except pl.exceptions.PolarsError as error:
+        raise BadDataError(
+            f"{member.name} is cut short or damaged: {error}", hint="fetch the file again"
+        ) from error
 
 
 def utf8(member: Member) -> tuple[bytes, list[str]]:

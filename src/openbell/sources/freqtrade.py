@@ -9,7 +9,6 @@ Funding rates, premium and other indices, and HDF5 files are not taken, which is
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -26,6 +25,8 @@ from openbell.sources.files import (
     Listed,
     Member,
     aside_note,
+    columnar,
+    is_columnar,
     list_files,
     members,
     plain_name,
@@ -109,7 +110,7 @@ class FreqtradeFolder:
         notes = aside_note(self._aside)
         for named in self._named:
             for member in members(named.file, max_bytes=self._max_bytes):
-                frame = _frame(member, _BARS if named.width else _TRADES)
+                frame = _frame(member, _BARS if named.width else _TRADES, self._max_bytes)
                 series = self._series_of(named, frame)
                 reading = Reading(series=series, checks_spacing=self._check_spacing)
                 table = Table(member.name, frame, np.arange(1, len(frame) + 1))
@@ -149,17 +150,14 @@ def _named(file: Listed) -> _Named | None:
     return _Named(file, match["pair"], match["width"] or "", match["kind"])
 
 
-def _frame(member: Member, columns: tuple[str, ...]) -> pl.DataFrame:
+def _frame(member: Member, columns: tuple[str, ...], max_bytes: int) -> pl.DataFrame:
     """The rows of a file under our names."""
-    content = member.content
-    if not content:
+    if not member.content:
         raise BadDataError(f"{member.name} is empty")
     try:
-        if content.startswith(b"PAR1"):
-            return _renamed(pl.read_parquet(BytesIO(content)), member.name)
-        if content.startswith(b"ARROW1"):
-            return _renamed(pl.read_ipc(BytesIO(content)), member.name)
-        return _from_json(orjson.loads(content), columns, member.name)
+        if is_columnar(member.content):
+            return _renamed(columnar(member, max_bytes), member.name)
+        return _from_json(orjson.loads(member.content), columns, member.name)
     except (pl.exceptions.PolarsError, orjson.JSONDecodeError, TypeError) as error:
         raise BadDataError(f"{member.name} is cut short or damaged: {error}") from error
 

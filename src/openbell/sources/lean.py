@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import polars as pl
 
-from openbell.market.errors import BadDataError, UsageError
+from openbell.market.errors import BadDataError
 from openbell.market.instrument import Instrument, Series
 from openbell.market.moments import DAY_NS, HOUR_NS, parse_date
 from openbell.market.session_table import day_number
@@ -30,6 +30,7 @@ from openbell.sources.files import (
     list_files,
     member_names,
     members,
+    require_one_of,
     utf8,
 )
 from openbell.sources.tables import Reading, Table, parse_table
@@ -143,8 +144,10 @@ class LeanFolder:
         venues: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        _require("resolution", resolutions, tuple(_TIMEFRAMES))
-        _require("kind", kinds, _KINDS)
+        for resolution in resolutions:
+            require_one_of("resolution", resolution, tuple(_TIMEFRAMES))
+        for kind in kinds:
+            require_one_of("kind", kind, _KINDS)
         self._venues = {symbol.lower(): venue for symbol, venue in (venues or {}).items()}
         self._days = (_day(start, -(2**31)), _day(end, 2**31))
         self._max_bytes = max_bytes
@@ -213,12 +216,6 @@ class LeanFolder:
                 price_unit=archive.unit,
             )
             yield parse_table(_of_series(archive, table, series), reading)
-
-
-def _require(what: str, given: Sequence[str], known: Sequence[str]) -> None:
-    for value in given:
-        if value not in known:
-            raise UsageError(f"unknown {what} `{value}`", hint=f"use one of {', '.join(known)}")
 
 
 def _day(text: str, otherwise: int) -> int:

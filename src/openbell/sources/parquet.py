@@ -2,20 +2,28 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
-import numpy as np
 import polars as pl
 
 from openbell.market.errors import BadDataError
 from openbell.market.instrument import Series
 from openbell.ports import Parsed
-from openbell.sources.files import MAX_BYTES, Member, aside_note, list_files, members, plain_name
-from openbell.sources.tables import Reading, Table, find_columns, kind_of, parse_table
+from openbell.sources.files import (
+    MAX_BYTES,
+    Member,
+    aside_note,
+    columnar,
+    is_columnar,
+    list_files,
+    members,
+    plain_name,
+    require_one_of,
+)
+from openbell.sources.tables import Reading, parse_frame
 
 _SUFFIXES = (".parquet", ".pq", ".feather", ".arrow", ".ipc")
-_PARQUET, _ARROW = b"PAR1", b"ARROW1"
 
 
 class ParquetFiles:
@@ -46,11 +54,12 @@ class ParquetFiles:
         *,
         series: str,
         zone: str = "",
-        stamp: str = "open",
+        stamp: Literal["open", "close"] = "open",
         columns: Mapping[str, str] | None = None,
         check_spacing: bool = True,
         max_bytes: int = MAX_BYTES,
     ) -> None:
+        require_one_of("stamp", stamp, ("open", "close"))
         self._listed, self._aside = list_files(path, _SUFFIXES)
         self._named = series
         self._columns = dict(columns or {})
@@ -73,7 +82,8 @@ class ParquetFiles:
         for file in self._listed:
             for member in members(file, max_bytes=self._max_bytes):
                 reading = replace(self._reading, series=self._series_of(member.name))
-                parsed = parse_table(self._table(member, kind_of(reading.series)), reading)
+                frame = _frame(member, self._max_bytes)
+                parsed = parse_frame(member.name, frame, self._columns, reading)
                 yield replace(parsed, notes=(*notes, *parsed.notes))
                 notes = []
 
@@ -81,33 +91,10 @@ class ParquetFiles:
         stem = PurePosixPath(plain_name(name.rpartition("!")[2])).stem
         return Series.parse(self._named.replace("{symbol}", stem.upper()))
 
-    def _table(self, member: Member, kind: str) -> Table:
-        frame = _frame(member, self._max_bytes)
-        names = frame.columns
-        found = find_columns(names, kind, self._columns, file=member.name)
-        # Our own exports say what each bar covers and what is known of each row.
-        found |= {name: name for name in ("end", "label") if name in names and kind == "bars"}
-        unused = [name for name in names if name not in found.values()]
-        notes = (f"columns not taken: {', '.join(unused)}",) if unused else ()
-        frame = frame.select(pl.col(name).alias(ours) for ours, name in found.items())
-        return Table(member.name, frame, np.arange(1, len(frame) + 1), notes=notes)
-
 
 def _frame(member: Member, max_bytes: int) -> pl.DataFrame:
-    """All columns of a file, once it is known that they are no more than `max_bytes`."""
-    content = member.content
-    if not content:
+    if not member.content:
         raise BadDataError(f"{member.name} is empty")
-    if not content.startswith((_PARQUET, _ARROW)):
+    if not is_columnar(member.content):
         raise BadDataError(f"{member.name} is no Parquet, Arrow or feather file")
-    scan = pl.scan_parquet if content.startswith(_PARQUET) else pl.scan_ipc
-    try:
-        lazy = scan(BytesIO(content))
-        cells = lazy.select(pl.len()).collect().item() * len(lazy.collect_schema())
-        if cells * 8 > max_bytes:
-            raise BadDataError(
-                f"{member.name} holds {cells:,} cells, more than {max_bytes:,} bytes"
-            )
-        return lazy.collect()
-    except pl.exceptions.PolarsError as error:
-        raise BadDataError(f"{member.name} is cut short or damaged: {error}") from error
+    return columnar(member, max_bytes)
