@@ -6,6 +6,7 @@ goes on the tape. Broker work happens only while orders are waiting.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from openbell.backtest.config import RunConfig
@@ -20,7 +21,7 @@ from openbell.backtest.money import (
 from openbell.backtest.orders import NAN, Fill, Order, OrderKind, Outcome
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Terms
-from openbell.replay.tape import CANCELLED, FILLED, PLACED, REJECTED, Entry, Tape
+from openbell.replay.tape import CANCELLED, FILLED, PLACED, REJECTED, Tape
 
 
 class Offer(NamedTuple):
@@ -46,6 +47,11 @@ class Offer(NamedTuple):
     volume: float
     bar: tuple[float, float, float, float] | None
     reach: tuple[float, float]
+
+
+# Half the time of calling the classes.
+_order = partial(tuple.__new__, Order)
+_fill = partial(tuple.__new__, Fill)
 
 
 class Ledger:
@@ -80,10 +86,9 @@ class Ledger:
         """The position of an instrument after a fill of signed units."""
         return position_after(self.positions[ordinal], size, self._lots[ordinal])
 
-    def apply(self, ordinal: int, size: float, price: float, cash: float) -> None:
-        """Take over a fill: signed units, their price, the cash after it."""
+    def apply(self, ordinal: int, size: float, after: float, price: float, cash: float) -> None:
+        """Take over a fill: signed units, the position after it, their price, the cash after."""
         before = self.positions[ordinal]
-        after = self.after(ordinal, size)
         if before * size >= 0.0:
             value = abs(before) * self.averages[ordinal] + abs(size) * price
             self.averages[ordinal] = value / abs(after) if after else 0.0
@@ -143,6 +148,7 @@ class Broker:
         self._offers, self._prices, self._session = offers, prices, session
         self._numbered = 0
         self._inside = config.fill == "intrabar"
+        self._is_free = config.costs.is_free
 
     # What a strategy asks for
 
@@ -162,7 +168,7 @@ class Broker:
         kind = _kind(limit, stop, trail)
         levels = float(limit), float(stop), float(trail)
         self.placed.append(
-            Order(self._numbered, time_ns, instrument, float(size), kind, *levels, tag)
+            _order((self._numbered, time_ns, instrument, float(size), kind, *levels, tag))
         )
         return self._numbered
 
@@ -256,33 +262,29 @@ class Broker:
         order, ordinal, sign = working.order, working.ordinal, working.sign
         costs, terms, ledger = self._config.costs, self.terms[ordinal], self.ledger
         size = abs(whole_lots(order.size, terms.size_step))
-        paid = price
-        if working.is_taker:
-            steps_away = costs.slip_steps * terms.price_step
-            paid = slipped(
-                price, sign, size, offer.volume, steps_away, costs.slip_rate, costs.slip_volume
-            )
+        paid, fee = price, 0.0
+        if not self._is_free:
+            if working.is_taker:
+                steps_away = costs.slip_steps * terms.price_step
+                paid = slipped(
+                    price, sign, size, offer.volume, steps_away, costs.slip_rate, costs.slip_volume
+                )
+            moved = size * paid * terms.multiplier
+            fee = fee_of(moved, size, costs.fee_per_unit, costs.fee_rate, costs.fee_minimum)
         value = size * paid * terms.multiplier
-        fee = fee_of(value, size, costs.fee_per_unit, costs.fee_rate, costs.fee_minimum)
         cash = ledger.cash - sign * value - fee
-        if not self._can_pay(ordinal, ledger.after(ordinal, sign * size), paid, cash, at):
+        bought = sign * size
+        after = ledger.after(ordinal, bought)
+        if after != 0.0 and not self._can_pay(ordinal, after, paid, cash, at):
             self._refuse(order, at, offer.time_ns, "not enough money")
             return
-        ledger.apply(ordinal, sign * size, paid, cash)
-        self.steps.append((at, ordinal, ledger.positions[ordinal], cash))
+        ledger.apply(ordinal, bought, after, paid, cash)
+        self.steps.append((at, ordinal, after, cash))
+        time_ns, number, slippage = offer.time_ns, order.number, abs(paid - price)
         label = self._session(ordinal, at)
-        fill = Fill(
-            order.number, offer.time_ns, label, order.instrument, sign * size, paid, fee,
-            abs(paid - price), cash,
-        )  # fmt: skip
+        fill = _fill((number, time_ns, label, order.instrument, bought, paid, fee, slippage, cash))
         self.fills.append(fill)
-        self._tape.decide(
-            at,
-            Entry(
-                self._tape.session, offer.time_ns, FILLED, order.number, ordinal,
-                sign * size, paid, fee, cash,
-            ),
-        )  # fmt: skip
+        self._tape.decide(at, time_ns, FILLED, number, ordinal, bought, paid, fee, cash)
         on_fill(fill)
 
     def _can_pay(self, ordinal: int, after: float, price: float, cash: float, at: int) -> bool:
@@ -308,18 +310,14 @@ class Broker:
     def _tell(self, at: int, what: int, order: Order) -> None:
         """Put an order's levels on the tape."""
         ordinal = self._ordinals[order.instrument]
-        numbers = (order.size, order.limit, order.stop, order.trail)
         self._tape.decide(
-            at,
-            Entry(self._tape.session, order.time_ns, what, order.number, ordinal, *numbers),
-        )
+            at, order.time_ns, what, order.number, ordinal,
+            order.size, order.limit, order.stop, order.trail,
+        )  # fmt: skip
 
     def _note(self, at: int, what: int, order: Order, time_ns: int) -> None:
         ordinal = self._ordinals[order.instrument]
-        self._tape.decide(
-            at,
-            Entry(self._tape.session, time_ns, what, order.number, ordinal, 0.0, 0.0, 0.0, 0.0),
-        )
+        self._tape.decide(at, time_ns, what, order.number, ordinal)
 
 
 def _kind(limit: float, stop: float, trail: float) -> OrderKind:

@@ -23,6 +23,7 @@ from openbell.replay.system import System
 
 _BATCH = 4096  # bars turned into objects at a time: small enough for the cache
 _make_bar = partial(tuple.__new__, Bar)
+_make_offer = partial(tuple.__new__, Offer)
 
 
 class MarketView:
@@ -38,8 +39,8 @@ class MarketView:
         By instrument: the last known price at each slice, NaN before the first.
     bars
         The base bars of this chunk in the order they become known, to be taken one by one.
-    bars_per_slice
-        How many of them become known at each slice.
+    base_known
+        How many of them are known at each slice.
     """
 
     def __init__(self, system: System, fill: FillMode) -> None:
@@ -47,7 +48,7 @@ class MarketView:
         self.times_ns: list[int] = []
         self.closes: list[Floats] = []
         self.bars: Iterator[Bar] = iter(())
-        self.bars_per_slice: list[int] = []
+        self.base_known: NDArray[np.int32] = np.zeros(0, np.int32)
         self._system = system
         self._cursor = system.clock.cursor
         self._fill = fill
@@ -58,7 +59,7 @@ class MarketView:
         self._counts: list[NDArray[np.int32]] = []
         self._base_bars: list[Any] = []
         self._last = [float("nan")] * count
-        self._close_lists: list[list[float]] = [[float("nan")]] * count
+        self._carried = self._last
         self._calendar = [
             next(i for i, d in enumerate(system.session_data) if name in d.instruments)
             for name in system.names
@@ -74,12 +75,11 @@ class MarketView:
         self._counts = list(self.chunk.counts)
         self._base_bars = [self.bars_of(t) if t >= 0 else None for t in self._base]
         self.closes = [self._known_closes(k) for k in range(len(self._base))]
+        self._carried = self._last
         self._last = [float(column[-1]) for column in self.closes]
-        self._close_lists = [column.tolist() for column in self.closes]
         self.bars = self._make_bars()
         base = [track for track in self._base if track >= 0]
-        known = self.chunk.counts[base].sum(axis=0)
-        self.bars_per_slice = np.diff(known, prepend=0).tolist()
+        self.base_known = self.chunk.counts[base].sum(axis=0)
 
     def bars_of(self, track: int) -> Bars:
         """The bars of a track in this chunk."""
@@ -92,8 +92,10 @@ class MarketView:
         return self._counts[track]
 
     def prices(self, at: int) -> list[float]:
-        """The last known price of every instrument at a slice."""
-        return [column[at] for column in self._close_lists]
+        """The last known price of every instrument at a slice; at -1, before the chunk."""
+        if at < 0 or self.chunk is None:
+            return self._carried
+        return [column.item(at) for column in self.closes]
 
     def prices_now(self) -> list[float]:
         """The last known price of every instrument."""
@@ -105,6 +107,11 @@ class MarketView:
         return session.label if session else ""
 
     # Objects for callbacks, in order
+
+    def bars_per_slice(self) -> list[int]:
+        """How many base bars become known at each slice."""
+        found: list[int] = np.diff(self.base_known, prepend=0).tolist()
+        return found
 
     def ticks_at(self, at: int) -> Iterator[Trade | Quote]:
         """Quotes, then trades, that become known at a slice, by instrument."""
@@ -168,12 +175,12 @@ class MarketView:
         volume = bars.volume.item(row)
         if self._fill == "same_close":
             price = bars.close.item(row)
-            return Offer(price, price, self.times_ns[at], volume, None, (price, price))
+            return _make_offer((price, price, self.times_ns[at], volume, None, (price, price)))
         price, high, low = bars.open.item(row), bars.high.item(row), bars.low.item(row)
         inside = None
         if self._fill == "intrabar":
             inside = (price, high, low, bars.close.item(row))
-        return Offer(price, price, bars.start_ns.item(row), volume, inside, (high, low))
+        return _make_offer((price, price, bars.start_ns.item(row), volume, inside, (high, low)))
 
     def _quote_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
         track = self._quotes[ordinal]

@@ -51,28 +51,56 @@ class Window:
     """
 
     def __init__(self, position: int, empty: Columns, keep: int, hand: Hand) -> None:
-        self._data = empty  # those from `known` on are in the future, and shown by no view
+        self._parts: list[Columns] = [empty]  # joined when somebody looks
+        self._sessions: list[Ints] = [np.empty(0, np.int64)]
         self._position = position
-        self._keep = keep
+        self._keep = max(keep, 1)
         self._hand = hand
         self._tail = 0
-        self._session: Ints = np.empty(0, np.int64)
         self._counts: NDArray[np.int32] = np.zeros(1, np.int32)
         self._figures: tuple[Any, ...] | None = None
 
     def load(self, chunk: Chunk, open_sessions: Sequence[int]) -> None:
         """Go on to the next chunk: keep a tail that holds what is open, add the chunk's rows."""
         rows = chunk.rows[self._position]
-        known = len(self._data)
-        first = known - max(self._keep, 1)
-        if open_sessions and known:
-            first = min(first, int(np.searchsorted(self._session, min(open_sessions))))
-        first = max(first, 0)
-        self._data = type(rows.data).joined([self._data.take(slice(first, None)), rows.data])
-        self._session = np.concatenate([self._session[first:], rows.session])
-        self._tail = known - first
+        if open_sessions:
+            first = int(np.searchsorted(self._session, min(open_sessions)))
+            self._leave(min(first, len(self._data) - self._keep))
+        else:
+            self._leave(sum(map(len, self._parts)) - self._keep)
+        self._tail = sum(map(len, self._parts))
+        self._parts.append(rows.data)
+        self._sessions.append(rows.session)
         self._counts = chunk.counts[self._position]
         self._figures = None
+
+    def _leave(self, rows: int) -> None:
+        """Leave out the oldest rows."""
+        while rows > 0:
+            left = min(rows, len(self._parts[0]))
+            rows -= left
+            if left == len(self._parts[0]) and len(self._parts) > 1:
+                del self._parts[0], self._sessions[0]
+            else:
+                self._parts[0] = self._parts[0].take(slice(left, None))
+                self._sessions[0] = self._sessions[0][left:]
+
+    def _join(self) -> None:
+        if len(self._parts) > 1:
+            self._parts = [type(self._parts[-1]).joined(self._parts)]
+            self._sessions = [np.concatenate(self._sessions)]
+
+    @property
+    def _data(self) -> Columns:
+        """The rows; those from `known` on are in the future, and shown by no view."""
+        self._join()
+        return self._parts[0]
+
+    @property
+    def _session(self) -> Ints:
+        """The session of each row."""
+        self._join()
+        return self._sessions[0]
 
     @property
     def known(self) -> int:
