@@ -117,3 +117,14 @@ def test_threads_may_save_and_list_at_once(runs: RunFolder) -> None:
     for thread in threads:
         thread.join()
     assert len(runs.list_runs()) == 5
+
+
+def test_a_place_that_cannot_be_used_is_told_and_not_raised_raw(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be locked"):
+        RunFolder(tmp_path / "file").save(record())
+    runs = RunFolder(tmp_path / "runs")
+    runs.save(record())
+    (runs.root / ".new-7f3a").touch()  # a file where a killed writer would leave a folder
+    with pytest.raises(StoreError, match="the runs in .* cannot be used"):
+        runs.list_runs()

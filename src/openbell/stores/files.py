@@ -21,10 +21,17 @@ def locked(path: Path, what: str, *, wait_s: float = 30.0) -> Generator[None]:
     Raises
     ------
     StoreError
-        If somebody else still holds it after `wait_s`; `what` says of what.
+        If somebody else still holds it after `wait_s`, or it cannot be made; `what` says of what.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise StoreError(
+            f"{what} cannot be locked: {path}: {error.strerror}",
+            hint="look at the folder: it must be one that can be written to",
+        ) from error
+    with file:
         _wait_for(file.fileno(), what, wait_s)
         yield  # closing the file lets go
 

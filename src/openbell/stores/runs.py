@@ -81,8 +81,8 @@ class RunFolder:
     @contextmanager
     def _locked(self) -> Generator[None]:
         with locked(self.root / ".lock", f"the runs in {self.root}"):
-            self._put_right()
             try:
+                self._put_right()
                 yield
             except OSError as error:
                 raise StoreError(f"the runs in {self.root} cannot be used: {error}") from error
