@@ -126,5 +126,5 @@ def test_a_place_that_cannot_be_used_is_told_and_not_raised_raw(tmp_path: Path) 
     runs = RunFolder(tmp_path / "runs")
     runs.save(record())
     (runs.root / ".new-7f3a").touch()  # a file where a killed writer would leave a folder
-    with pytest.raises(StoreError, match="the runs in .* cannot be used"):
+    with pytest.raises(StoreError, match=r"the runs in .* cannot be used"):
         runs.list_runs()
