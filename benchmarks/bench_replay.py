@@ -177,10 +177,9 @@ def upkeep(quick: bool) -> list[Row]:
     for moment in system:
         if moment.time_ns == data.end_ns - 10 * MINUTE_NS:
             break
-    now = system.clock.now()
     own = system.session_data[0]["XNYS:S0"]
     times = 200 if quick else 5_000
-    measured = repeated_s(lambda: own.completeness(now), times)
+    measured = repeated_s(lambda: own.completeness, times)
     until_ns, agenda = data.end_ns, system.agenda
     read = lambda _start, _end: minutes("XNYS:S0/1m", 1, 0)  # noqa: E731
     base = Feed(Track(BAR, 0, 0), data.pins[0].series, 0, read, (START_OF_TIME_NS, END_OF_TIME_NS))

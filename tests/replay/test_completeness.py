@@ -10,7 +10,7 @@ from openbell.market.calendars import calendar, expected_starts
 from openbell.market.moments import HOUR_NS, MINUTE_NS
 from openbell.market.session import Session
 from openbell.replay.upkeep import total
-from tests.replay.playing import at, every_minute, minutes, play, quotes, stored, trades
+from tests.replay.playing import every_minute, minutes, play, quotes, stored, trades
 
 
 def expected_by_hand(session: Session, now_ns: int, width_ns: int = MINUTE_NS) -> int:
@@ -41,8 +41,8 @@ def test_completeness_at_any_moment_is_a_count_by_hand(
         now = current.time_ns
         expected = expected_by_hand(session, now)
         seen = sum(start + MINUTE_NS <= now for start in starts)
-        assert own[name].completeness(now) == (seen / expected if expected else 1.0)
-        assert own[name].bar_quality(now) == 100.0 * own[name].completeness(now)
+        assert own[name].completeness == (seen / expected if expected else 1.0)
+        assert own[name].bar_quality == 100.0 * own[name].completeness
     (measured,) = [m for m in system.coordinator.measured if m.instrument == name]
     assert (measured.present, measured.expected) == (
         len(starts),
@@ -69,10 +69,10 @@ def test_nothing_is_expected_before_the_first_minute_has_ended_nor_between_sessi
     ticks = trades("XNYS:SPY/trades", "2019-06-03T13:30:10Z")
     system = stored(bars, ticks).system("2019-06-03", "2019-06-04")
     first = next(iter(system))
-    assert first.session.completeness(first.time_ns) == 1.0
+    assert first.session.completeness == 1.0
     system = play(stored(bars, ticks).system("2019-06-03", "2019-06-04"))
     assert not system.session_data[0].is_active
-    assert system.session_data[0].completeness(at("2019-06-03T22:00Z")) == 1.0
+    assert system.session_data[0].completeness == 1.0
 
 
 def test_ticks_count_neither_as_present_nor_as_missing() -> None:
@@ -80,9 +80,9 @@ def test_ticks_count_neither_as_present_nor_as_missing() -> None:
     ticks = quotes("XNYS:QQQ/quotes", "2019-06-03T14:00Z", "2019-06-03T20:00Z")
     system = stored(half, ticks).system("2019-06-03", "2019-06-04")
     for current in system:
-        assert current.session["XNYS:QQQ"].completeness(current.time_ns) == 1.0
-        mean = current.session.completeness(current.time_ns)
-        assert mean == current.session["XNYS:SPY"].completeness(current.time_ns)
+        assert current.session["XNYS:QQQ"].completeness == 1.0
+        mean = current.session.completeness
+        assert mean == current.session["XNYS:SPY"].completeness
     assert [m.instrument for m in system.coordinator.measured] == ["XNYS:SPY"]
 
 

@@ -135,7 +135,7 @@ def test_labels_bound_what_is_read_and_counted() -> None:
 
 
 def test_a_range_without_a_session_is_refused() -> None:
-    with pytest.raises(RunError, match="there is no session .*2019-06-08T00:00:00Z"):
+    with pytest.raises(RunError, match=r"there is no session .*2019-06-08T00:00:00Z"):
         stored(SPY).system("2019-06-08", "2019-06-09")
 
 

@@ -34,7 +34,7 @@ PLAN: dict[str, Any] = {"derived": ("5m", "1h", "1w"), "trailing": 1}
 def story(system: System) -> list[Any]:
     """Every slice: its moment, its bars, and some of what is seen at it."""
     return [
-        (s.time_ns, [s[name] for name in s], repr(s.closes), s.sessions[0].completeness(s.time_ns))
+        (s.time_ns, [s[name] for name in s], repr(s.closes), s.sessions[0].completeness)
         for s in system
     ]
 
@@ -91,7 +91,7 @@ def test_no_timing_of_threads_changes_anything(seed: int) -> None:
     found = []
     for s in system:
         bars = [s[name] for name in s]
-        quality = s.sessions[0].completeness(s.time_ns)
+        quality = s.sessions[0].completeness
         found.append((s.time_ns, bars, repr(s.closes), quality))
         if pause.random() < 0.01:
             never.wait(0.001)

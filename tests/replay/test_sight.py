@@ -94,6 +94,7 @@ def test_rows_ahead_are_no_public_attribute() -> None:
         "is_updated",
         "known",
         "last",
+        "now_ns",
         "load",
         "of",
         "present",
@@ -152,7 +153,7 @@ def test_a_session_is_whole_though_work_is_cut_within_it(per_chunk: int) -> None
             assert own.bars() == so_far
             assert tuple(own.figures) == figures_by_hand(list(so_far))
             assert len(own.bars("1h")) == (current.time_ns - session.open_ns) // KNOWN["1h"]
-            assert own.completeness(current.time_ns) == 1.0
+            assert own.completeness == 1.0
 
 
 def test_flags_say_what_the_slice_brought() -> None:
@@ -236,7 +237,7 @@ def snapshot(data: InstrumentData, now: int) -> tuple[Any, ...]:
     return (
         [{name: c.tolist() for name, c in each.items()} for each in columns],
         repr(data.figures),
-        data.completeness(now),
+        data.completeness,
         [(label, [b.close.tolist() for b in f.values()]) for label, f in data.historical],
     )
 

@@ -103,6 +103,11 @@ class Window:
         return self._sessions[0]
 
     @property
+    def now_ns(self) -> int:
+        """The moment of the present slice."""
+        return self._hand.times_ns[self._hand.slice]
+
+    @property
     def known(self) -> int:
         """How many rows are known now."""
         return self._tail + int(self._counts[self._hand.slice])
@@ -238,17 +243,20 @@ class InstrumentData:
             return _NOTHING
         return self.window(self.base).figures(self._played.ordinal)
 
-    def completeness(self, now_ns: int) -> float:
+    @property
+    def completeness(self) -> float:
         """Bars present ÷ bars expected of the current session up to now; 1 while none is due."""
         if self._played is None or not self.has_bars:
             return 1.0
-        present = self.window(self.base).present(self._played)
+        window = self.window(self.base)
+        present = window.present(self._played)
         width_ns = Series(self.instrument, self.base).timeframe.width_ns
-        return completeness(present, expected_until(self._played.regular, now_ns, width_ns))
+        return completeness(present, expected_until(self._played.regular, window.now_ns, width_ns))
 
-    def bar_quality(self, now_ns: int) -> float:
+    @property
+    def bar_quality(self) -> float:
         """Completeness now, as the requirement has it: 0 to 100."""
-        return 100.0 * self.completeness(now_ns)
+        return 100.0 * self.completeness
 
     def _current(self, kind: str) -> Columns:
         window = self.window(kind)
@@ -284,9 +292,10 @@ class SessionData:
         """Whether a session is open."""
         return self._played is not None
 
-    def completeness(self, now_ns: int) -> float:
-        """The mean over its instruments that have bars; 1 if there are none."""
-        found = [d.completeness(now_ns) for d in self.instruments.values() if d.has_bars]
+    @property
+    def completeness(self) -> float:
+        """The mean over its instruments that have bars, now; 1 if there are none."""
+        found = [d.completeness for d in self.instruments.values() if d.has_bars]
         return sum(found) / len(found) if found else 1.0
 
     def open(self, played: Played) -> None:

@@ -162,7 +162,7 @@ def _session(system: "System", played: Any) -> Iterator[dict[str, Any]]:
         row = {
             "session": played.session.label, "instrument": name, "bars": 0, "open": None,
             "high": None, "low": None, "close": None, "volume": 0.0,
-            "completeness": data.completeness(system.clock.now()),
+            "completeness": data.completeness,
         }  # fmt: skip
         if data.base not in ("trades", "quotes") and len(bars := data.bars()):
             row |= {
