@@ -16,6 +16,7 @@ from openbell.backtest.strategy import Strategy
 from openbell.backtest.verify import compare_runs
 from openbell.market.bars import Bars
 from openbell.market.moments import DAY_NS, HOUR_NS
+from openbell.market.progress import CancelToken
 from openbell.stores.runs import RunFolder
 from tests.backtest.made import bars, flat, play, script, spy_march, store_of
 
@@ -225,3 +226,27 @@ def test_another_version_is_told_where_the_seals_differ(stored: RunResult, spy: 
     newer = replace(run(spy, seed=1), version="9.9", calendars={"XNYS": "other"})
     text = compare_runs(replace(stored, version="0.1"), newer).text
     assert text.endswith("(settings changed; calendar changed; openbell 0.1 then, 9.9 now)")
+
+
+def test_an_interrupted_run_is_verified_by_the_sessions_it_finished(
+    spy: Bars, stored: RunResult
+) -> None:
+    token = CancelToken()
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == 2:
+            token.cancel()
+
+    config = RunConfig("ema-cross", ("XNYS:SPY/1m",), end="2011-03-05")
+    strategy = load_strategy("ema-cross", {}).strategy
+    part = run_backtest(
+        strategy, config, store_of(spy), CODE, progress=stop, cancel=token, sessions_per_chunk=1
+    )
+    assert part.status == "interrupted"
+    assert 0 < len(part.sessions) < len(stored.sessions)
+    found = compare_runs(part, stored)
+    assert found.is_same
+    assert found.text.startswith("verified")
+    changed = [*part.sessions]
+    changed[0] = changed[0]._replace(digest="0" * 64)
+    assert not compare_runs(replace(part, sessions=changed), stored).is_same

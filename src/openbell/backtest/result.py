@@ -53,7 +53,7 @@ class LogLine(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
     """One run: what was asked for, what it stood on, what it came to.
 
@@ -132,6 +132,12 @@ class RunResult:
     version: str = ""
     elapsed_s: float = 0.0
     warnings: Sequence[str] = field(default_factory=tuple)
+
+    def __repr__(self) -> str:
+        return (
+            f"RunResult({self.id}, {self.status}, {self.config.strategy} on {', '.join(self.pins)}, "
+            f"{len(self.sessions):,} sessions, {len(self.fills):,} fills, seal {self.seal[:8]})"
+        )
 
     @property
     def seal(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Any
 
 from openbell.backtest.result import RunResult
@@ -48,9 +48,9 @@ class Verification:
 def compare_runs(stored: RunResult, again: RunResult) -> Verification:
     """Compare a stored run with the same run done again.
 
-    The seals decide. If they differ, sessions are compared digest by digest, and the decisions
-    from the first that differs on one by one: changed settings show in every digest, even where
-    they changed no decision yet.
+    The seals decide; of an interrupted run, the digests of the sessions it finished. If they
+    differ, sessions are compared digest by digest, and the decisions from the first that differs
+    on one by one: changed settings show in every digest, even where they changed no decision yet.
     """
     causes = _causes(stored, again)
     if stored.seal == again.seal and stored.seal:
@@ -59,6 +59,11 @@ def compare_runs(stored: RunResult, again: RunResult) -> Verification:
             f"verified: same seal {short_seal(stored.seal)} "
             f"({len(stored.sessions)} sessions, {decisions:,} orders and fills)"
         )
+        return Verification(is_same=True, text=text, seal=stored.seal, causes=causes)
+    same = _same_beginning(stored, again)
+    # The session a run was interrupted in has a digest of its part; all before it are whole.
+    if stored.status == "interrupted" and same and same >= len(stored.sessions) - 1:
+        text = f"verified as far as it got: same digests in {same} sessions, then interrupted"
         return Verification(is_same=True, text=text, seal=stored.seal, causes=causes)
     at, label = _first_session(stored, again)
     before, after = _first_entry(stored, again, at)
@@ -83,6 +88,12 @@ def compare_runs(stored: RunResult, again: RunResult) -> Verification:
         found=found,
         causes=causes,
     )
+
+
+def _same_beginning(stored: RunResult, again: RunResult) -> int:
+    """How many sessions have the same digests, from the first on."""
+    pairs = zip(stored.sessions, again.sessions, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0].digest == pair[1].digest, pairs))
 
 
 def short_seal(seal: str) -> str:
