@@ -135,8 +135,9 @@ class RunResult:
 
     def __repr__(self) -> str:
         return (
-            f"RunResult({self.id}, {self.status}, {self.config.strategy} on {', '.join(self.pins)}, "
-            f"{len(self.sessions):,} sessions, {len(self.fills):,} fills, seal {self.seal[:8]})"
+            f"RunResult({self.id}, {self.status}, {self.config.strategy} on "
+            f"{', '.join(self.pins)}, {len(self.sessions):,} sessions, {len(self.fills):,} fills, "
+            f"seal {self.seal[:8]})"
         )
 
     @property
