@@ -242,6 +242,7 @@ def test_json_is_alone_on_stdout_and_keeps_its_keys(spy: Path) -> None:
             "best engine files id pins rank rows runs",
         ("verify", run["id"]): "causes expected found is_same seal session text",
         ("runs", "compare", run["id"], run["id"]): "differences runs",
+        ("runs", "export", run["id"], "--to", "run.json"): "files id",
         ("strategy", "show", "ema-cross"): "about aliases examples names parameters strategy",
     }  # fmt: skip
     for words, expected in keys.items():

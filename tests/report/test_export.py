@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from openbell.backtest.orders import Outcome
+from openbell.market.errors import UsageError
 from openbell.market.moments import iso
 from openbell.report import export
 from tests.backtest.runs import fill, run
@@ -66,3 +67,16 @@ def test_a_run_without_orders_gives_tables_with_headings_only(tmp_path: Path) ->
     export.write_csv(run([100.0]), tmp_path)
     assert (tmp_path / "fills.csv").read_text().startswith("order,time,session,instrument,size")
     assert rows(tmp_path / "fills.csv") == []
+
+
+def test_a_run_goes_to_a_file_or_a_folder_and_writes_over_nothing_unasked(tmp_path: Path) -> None:
+    result = run([100.0, 101.0])
+    file, folder = tmp_path / "new" / "run.json", tmp_path / "tables"
+
+    assert export.write(result, file) == [file]
+    assert file.read_bytes() == export.to_json(result)
+    assert {path.stem for path in export.write(result, folder)} == set(export.tables(result))
+    for place in (file, folder):
+        with pytest.raises(UsageError, match="is there already"):
+            export.write(result, place)
+        assert export.write(result, place, force=True)

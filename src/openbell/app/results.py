@@ -100,6 +100,12 @@ class Run:
         write_chart(self.result, bars_of(self.result, self.lake), picture)
         return picture
 
+    def export(self, place: Path | str, *, force: bool = False) -> list[Path]:
+        """Write summary and tables: as JSON into a file ``….json``, else as CSV into a folder."""
+        from openbell.report.export import write
+
+        return write(self.result, Path(place), force=force)
+
     @property
     def folder(self) -> Path:
         """Where `save` keeps it."""

@@ -251,7 +251,7 @@ def still_open(result: RunResult, bars: Mapping[str, Bars]) -> list[RoundTrip]:
 
 
 def _shown(rows: Iterable[Any], count: int, what: str) -> tuple[list[Any], str]:
-    note = f"The first {ROWS_MAX:,} of {count:,} {what}; all are in the CSV and JSON files."
+    note = f"The first {ROWS_MAX:,} of {count:,} {what}; `openbell runs export` gives all."
     return list(islice(rows, ROWS_MAX)), note if count > ROWS_MAX else ""
 
 

@@ -10,6 +10,7 @@ import orjson
 from openbell.backtest.orders import Fill, Order, Outcome
 from openbell.backtest.result import RunResult
 from openbell.backtest.round_trips import RoundTrip
+from openbell.market.errors import UsageError
 
 Table = Mapping[str, Any]
 
@@ -44,9 +45,26 @@ def to_json(result: RunResult) -> bytes:
     return orjson.dumps(found, option=_OPTIONS)
 
 
-def write_json(result: RunResult, path: Path) -> None:
-    """Write `to_json` to a file."""
-    path.write_bytes(to_json(result))
+def write(result: RunResult, place: Path, *, force: bool = False) -> list[Path]:
+    """Write a run for other programs; give the files written.
+
+    Parameters
+    ----------
+    place
+        A file that ends in ``.json``, for `to_json`; else a folder, for `write_csv`.
+
+    Raises
+    ------
+    UsageError
+        If it is there already, unless `force`.
+    """
+    if place.exists() and not force:
+        raise UsageError(f"{place} is there already", hint="write over it with --force")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.suffix != ".json":
+        return write_csv(result, place)
+    place.write_bytes(to_json(result))
+    return [place]
 
 
 def write_csv(result: RunResult, folder: Path) -> list[Path]:

@@ -132,6 +132,36 @@ def _show_summary(summary: Mapping[str, Any], report: str) -> None:
 
 
 @app.command()
+def export(
+    run: Id,
+    to: Annotated[
+        Path,
+        typer.Option("--to", metavar="PLACE", help="Where to: a file .json, or a folder of CSV."),
+    ],
+    force: options.Force = False,
+    runs: options.Runs = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write a run for other programs: its summary and tables as JSON, or its tables as CSV.
+
+    [bold]Examples[/]
+
+      openbell runs export 7f3a --to run.json
+
+      openbell runs export 7f3a --to tables
+    """
+    from openbell.app.running import load_run
+    from openbell.report.export import write
+
+    result = load_run(run, runs)
+    files = [str(path) for path in write(result, to, force=force)]
+    if as_json:
+        say_json({"id": result.id, "files": files})
+    else:
+        say_lines(f"written: {file}" for file in files)
+
+
+@app.command()
 def compare(
     which: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Two runs or more.")],
     runs: options.Runs = None,
