@@ -220,16 +220,18 @@ class Broker:
                 self.orders.append(order)
                 price = prices[ordinal]
                 end = Offer(price, price, time_ns, 0.0, None, (price, price))
-                self._fill(Working(order, ordinal), price, end, at, on_fill)
+                working = Working(order, ordinal, abs(position))
+                self._fill(working, price, end, at, on_fill)
 
     def _accept(self, order: Order, at: int) -> None:
         self.orders.append(order)
         self._tell(at, PLACED, order)
         ordinal = self._ordinals[order.instrument]
-        if whole_lots(order.size, self.terms[ordinal].size_step) == 0.0:
+        size = abs(whole_lots(order.size, self.terms[ordinal].size_step))
+        if size == 0.0:
             self._refuse(order, at, order.time_ns, "smaller than a lot")
             return
-        self.working.append(Working(order, ordinal))
+        self.working.append(Working(order, ordinal, size))
 
     def _cancel(self, number: int, at: int, time_ns: int) -> None:
         found = [w for w in self.working if w.order.number == number]
@@ -261,7 +263,7 @@ class Broker:
     ) -> None:
         order, ordinal, sign = working.order, working.ordinal, working.sign
         costs, terms, ledger = self._config.costs, self.terms[ordinal], self.ledger
-        size = abs(whole_lots(order.size, terms.size_step))
+        size = working.size
         paid, fee = price, 0.0
         if not self._is_free:
             if working.is_taker:
@@ -321,8 +323,8 @@ class Broker:
 
 
 def _kind(limit: float, stop: float, trail: float) -> OrderKind:
-    has_limit, has_stop = limit == limit, stop == stop  # not NaN
-    if trail == trail:
+    has_limit, has_stop, has_trail = limit == limit, stop == stop, trail == trail  # not NaN
+    if has_trail:
         return "trailing"
     if has_limit and has_stop:
         return "stop_limit"

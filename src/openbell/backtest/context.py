@@ -252,11 +252,7 @@ class Context:
                 "sizing by risk needs a stop",
                 hint="order with ctx.buy(ctx.size_for_risk(stop)) instead of ctx.target",
             )
-        price = self.price(instrument)
-        if price != price and sizing != UNITS:  # NaN
-            raise UsageError(
-                f"{instrument} has no price yet", hint="want a position once it had a bar"
-            )
+        price = 1.0 if sizing == UNITS else self._known_price(instrument)
         return wanted_units(
             target,
             price,
@@ -267,6 +263,14 @@ class Context:
             terms.multiplier,
             terms.size_step,
         )
+
+    def _known_price(self, instrument: str) -> float:
+        price = self.price(instrument)
+        if price != price:  # NaN
+            raise UsageError(
+                f"{instrument} has no price yet", hint="want a position once it had a bar"
+            )
+        return price
 
     def _ordinal(self, instrument: str) -> int:
         if not instrument and len(self.instruments) == 1:

@@ -17,17 +17,20 @@ class Working:
         As placed.
     ordinal
         Of its instrument.
+    size
+        Units in whole lots, greater than zero.
     sign
         1 for a buy, -1 for a sale.
     stop
         Its stop now; a trailing one moves, a triggered one is NaN.
     """
 
-    __slots__ = ("order", "ordinal", "sign", "stop")
+    __slots__ = ("order", "ordinal", "sign", "size", "stop")
 
-    def __init__(self, order: Order, ordinal: int) -> None:
+    def __init__(self, order: Order, ordinal: int, size: float) -> None:
         self.order = order
         self.ordinal = ordinal
+        self.size = size
         self.sign = 1.0 if order.size > 0 else -1.0
         self.stop = order.stop
 

@@ -167,9 +167,12 @@ class MarketView:
         return self._quotes[ordinal], (quotes.bid + quotes.ask) / 2.0
 
     def _bar_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
-        bars, counts = self._base_bars[ordinal], self._counts[self._base[ordinal]]
-        first = counts.item(at - 1) if at else 0
-        return [self._bar_offer(bars, row, at) for row in range(first, counts.item(at))]
+        counts = self._counts[self._base[ordinal]]
+        before, known = counts.item(at - 1) if at else 0, counts.item(at)
+        bars = self._base_bars[ordinal]
+        if known == before + 1:
+            return (self._bar_offer(bars, before, at),)
+        return tuple(self._bar_offer(bars, row, at) for row in range(before, known))
 
     def _bar_offer(self, bars: Bars, row: int, at: int) -> Offer:
         volume = bars.volume.item(row)
