@@ -50,6 +50,14 @@ def test_arrays_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert cache.load("24/7 5.5.0+2") is None
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    FileTableCache(tmp_path / "file").save("24/7 1", {"day": np.arange(3)})
+    assert "cannot be kept in" in caplog.text
+
+
 @pytest.mark.parametrize("keep", [0, 10, 200_000])
 def test_a_damaged_file_counts_as_none_and_is_reported(
     made: tuple[Path, str], tmp_path: Path, keep: int, caplog: pytest.LogCaptureFixture

@@ -45,7 +45,16 @@ class FileTableCache:
             return None
 
     def save(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep the arrays under `key`; a reader sees the old file or the new one, never a part."""
+        """Keep the arrays under `key`; a reader sees the old file or the new one, never a part.
+
+        A folder that cannot be written to costs time in every process, and is told in the log.
+        """
+        try:
+            self._write(key, arrays)
+        except OSError as error:
+            _log.warning("calendar tables cannot be kept in %s: %s", self._folder, error)
+
+    def _write(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
         part = Path(name)
