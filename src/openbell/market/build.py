@@ -291,7 +291,7 @@ class BarBuilder:
         _, high, low, close, volume = piece
         self._bar = bar._replace(
             high=high if high > bar.high else bar.high,  # noqa: FURB136  # as the kernel does NaN
-            low=low if low < bar.low else bar.low,  # noqa: FURB136
+            low=low if low < bar.low else bar.low,  # noqa: FURB136  # likewise
             close=close,
             volume=bar.volume + volume,
         )
