@@ -5,12 +5,14 @@ import os
 import pty
 import re
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 import typer
 
 from openbell.app.cli.exits import exit_code
+from openbell.app.cli.runs import differences
 from openbell.market import errors
 from openbell.market.errors import OpenbellError
 from tests.commands import IMPORT_SPY, LEAN, SPY, openbell, started
@@ -261,6 +263,14 @@ def test_json_is_alone_on_stdout_and_keeps_its_keys(spy: Path) -> None:
     for words, expected in rows.items():
         said = openbell(*words, "--json")
         assert sorted(said.json[0]) == expected.split(), words
+
+
+def test_a_parameter_called_as_a_setting_hides_no_difference() -> None:
+    def summary(size: float) -> dict[str, Any]:
+        config = {"size": size, "parameters": {"size": 3}, "costs": {"fee_rate": 0.0}}
+        return {"config": config, "on": [], "code_hash": "", "version": ""}
+
+    assert differences([summary(1.0), summary(2.0)]) == {"size": [1.0, 2.0]}
 
 
 def test_the_summary_of_a_run_keeps_its_keys(spy: Path) -> None:

@@ -181,7 +181,7 @@ def compare(
         )
     store, _ = _store(runs)
     found = [store.load(run).summary for run in which]
-    differing = _differences(found)
+    differing = differences(found)
     if as_json:
         say_json({"runs": found, "differences": differing})
         return
@@ -192,7 +192,7 @@ def compare(
     say_lines([f"{'the same seal' if len(seals) == 1 else 'different seals'}"])
 
 
-def _differences(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def differences(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Settings that are not the same in all runs, costs and parameters one by one."""
     flat = [_flat(one) for one in summaries]
     names = dict.fromkeys(name for one in flat for name in one)
@@ -202,7 +202,9 @@ def _differences(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]
 
 def _flat(summary: Mapping[str, Any]) -> dict[str, Any]:
     config = dict(summary["config"])
-    parts = {**config.pop("parameters"), **config.pop("costs")}
+    # A strategy may call a parameter `size`, as a setting is called.
+    parameters = {f"parameters.{name}": v for name, v in config.pop("parameters").items()}
+    parts = {**parameters, **config.pop("costs")}
     more = {"pins": summary["on"], "code": summary["code_hash"], "openbell": summary["version"]}
     return {**config, **parts, **more}
 
