@@ -47,10 +47,11 @@ make_venv() {
     "$python" -m venv --clear "$venv"
 }
 
-# uv installs several times faster than pip; where it cannot be had, pip does the same.
+# uv installs several times faster than pip; where it cannot be had, pip does the same. Modules are
+# compiled now, as pip does, and not again by every process where bytecode is not kept.
 install() {
     if "$venv/bin/uv" --version >/dev/null 2>&1; then
-        "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "$@"
+        "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" "$@"
     else
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
     fi
