@@ -6,6 +6,7 @@ import pytest
 
 import openbell as ob
 from openbell.market.errors import NotRecordedError, UsageError
+from openbell.market.progress import CancelToken
 
 STRATEGY = """
 import openbell as ob
@@ -164,3 +165,17 @@ def test_extended_hours_are_played_when_asked(lake: ob.Lake) -> None:
     span: dict[str, Any] = {"start": "2011-03-14", "end": "2011-03-15"}
     assert sum(1 for _ in ob.replay("XNYS:SPY", lake=lake, **span)) == 390
     assert sum(1 for _ in ob.replay("XNYS:SPY", lake=lake, hours="extended", **span)) == 791
+
+
+def test_an_interrupted_run_is_not_verified_and_its_settings_are_named(
+    lake: ob.Lake, tmp_path: Path
+) -> None:
+    token = CancelToken()
+    token.cancel()
+    stopped = run(lake, cancel=token)
+    place = stopped.save(tmp_path / "elsewhere", report=False)
+
+    with pytest.raises(UsageError, match="was interrupted") as raised:
+        ob.verify(stopped.id, lake=lake, runs=tmp_path / "elsewhere")
+
+    assert raised.value.hint.endswith(f"--config {place / 'files' / 'config.json'}")

@@ -125,14 +125,14 @@ def verify(
     """
     if isinstance(run, Run):
         stored, at = run.result, _lake(lake if lake is not None else run.lake)
-        loaded = from_instance(run.loaded.strategy)
+        loaded, folder = from_instance(run.loaded.strategy), run.folder
     else:
         stored, at = load_run(run, runs), _lake(lake)
-        loaded = _again(stored)
+        loaded, folder = _again(stored), settings(runs=runs).runs / stored.id
     if stored.status == "interrupted":
         raise UsageError(
             f"run {stored.id} was interrupted, which no second run can repeat",
-            hint=f"run it to its end: openbell backtest --config runs/{stored.id}/files/{CONFIG}",
+            hint=f"run it to its end: openbell backtest --config {folder / 'files' / CONFIG}",
         )
     pinned = replace(stored.config, on=stored.pins, as_of="", min_quality=0.0)
     again = run_backtest(
