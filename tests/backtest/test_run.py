@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
 from openbell.backtest.catalog import load_strategy
 from openbell.backtest.config import RunConfig
+from openbell.backtest.indicators import Column
 from openbell.backtest.result import RunResult
 from openbell.backtest.run import Code, run_backtest
-from openbell.backtest.strategy import Strategy
+from openbell.backtest.strategy import SignalStrategy, Strategy
 from openbell.market.bars import Bars
 from openbell.market.errors import NotRecordedError, RunError, UsageError
 from openbell.market.instrument import Series
@@ -233,7 +235,7 @@ def test_random_numbers_are_seeded(march: MemoryStore) -> None:
 
 
 FAILING = """
-from openbell.backtest.strategy import Strategy
+from openbell.backtest.strategy import SignalStrategy, Strategy
 
 
 class Failing(Strategy):
@@ -524,3 +526,17 @@ def test_names_that_only_find_things_are_not_sealed(march: MemoryStore) -> None:
     other = RunConfig("two", ("XNYS:SPY/1m@1",), end="2011-03-02", history=9)
     seals = {run_backtest(cross(), c, march, Code({})).seal for c in (config, other)}
     assert len(seals) == 1
+
+
+def test_a_column_function_that_does_not_compile_fails_the_run() -> None:
+    @njit
+    def wrong(bars, params, state, out):  # type: ignore[no-untyped-def]
+        out[0] = "one"
+
+    class Wrong(SignalStrategy):
+        def signals(self) -> Column:
+            return Column(wrong, (), 1)
+
+    found = play(Wrong(), bars(flat(100, 101, 102)))
+    assert found.status == "failed"
+    assert found.error.startswith("the column function wrong failed: TypingError")

@@ -4,7 +4,13 @@ from datetime import timedelta
 
 from openbell.market.calendars import calendar
 from openbell.market.instrument import Instrument
-from openbell.market.moments import END_OF_TIME_NS, START_OF_TIME_NS, parse_date, parse_moment
+from openbell.market.moments import (
+    END_OF_TIME_NS,
+    START_OF_TIME_NS,
+    is_date,
+    parse_date,
+    parse_moment,
+)
 
 
 def bounds(instrument: Instrument, start: str, end: str) -> tuple[int, int]:
@@ -27,7 +33,7 @@ def bounds(instrument: Instrument, start: str, end: str) -> tuple[int, int]:
 
 
 def _moment(instrument: Instrument, text: str) -> int:
-    if len(text) != len("2011-03-14"):
+    if not is_date(text):
         return parse_moment(text)
     before = parse_date(text) - timedelta(days=1)
     return calendar(instrument.place.calendar).next(before.isoformat()).pre_ns

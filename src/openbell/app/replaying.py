@@ -6,6 +6,7 @@ from pathlib import Path
 from openbell.app.lake import Lake, open_lake
 from openbell.app.ranges import bounds
 from openbell.market.errors import UsageError
+from openbell.market.moments import is_date
 from openbell.replay.system import ReplayPlan, System
 
 
@@ -63,14 +64,9 @@ def replay(  # noqa: PLR0913  # what is played, and how
         pins=pins,
         start_ns=max(min(i.first_ns for i in infos), min(span[0] for span in spans)),
         end_ns=min(max(i.last_ns for i in infos) + 1, max(span[1] for span in spans)),
-        labels=(_label(start), _label(end)),
+        labels=(start if is_date(start) else "", end if is_date(end) else ""),
         extended=hours == "extended",
         derived=tuple(derived) or at.settings.derived,
         trailing=trailing or at.settings.trailing,
     )
     return System(at.store, plan, {})
-
-
-def _label(text: str) -> str:
-    """The bound, if it is a session label; a moment bounds by itself."""
-    return text if len(text) == len("2011-03-14") else ""

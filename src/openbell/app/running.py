@@ -9,7 +9,7 @@ from typing import Any
 import openbell
 from openbell.app import wiring
 from openbell.app.lake import Lake, open_lake
-from openbell.app.results import CONFIG, Run, Sweep
+from openbell.app.results import Run, Sweep
 from openbell.app.settings import settings
 from openbell.backtest.catalog import Loaded, from_instance, load_strategy
 from openbell.backtest.config import RunConfig
@@ -121,19 +121,14 @@ def verify(
     NotRecordedError
         If the run, its strategy's file or its data is not there.
     UsageError
-        If the run was interrupted: where, depends on the moment, not on the data.
+        If the second run is interrupted.
     """
     if isinstance(run, Run):
         stored, at = run.result, _lake(lake if lake is not None else run.lake)
-        loaded, folder = from_instance(run.loaded.strategy), run.folder
+        loaded = from_instance(run.loaded.strategy)
     else:
         stored, at = load_run(run, runs), _lake(lake)
-        loaded, folder = _again(stored), settings(runs=runs).runs / stored.id
-    if stored.status == "interrupted":
-        raise UsageError(
-            f"run {stored.id} was interrupted, which no second run can repeat",
-            hint=f"run it to its end: openbell backtest --config {folder / 'files' / CONFIG}",
-        )
+        loaded = _again(stored)
     pinned = replace(stored.config, on=stored.pins, as_of="", min_quality=0.0)
     again = run_backtest(
         loaded.strategy, pinned, at.store, loaded.code,

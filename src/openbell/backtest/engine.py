@@ -31,7 +31,7 @@ from openbell.backtest.orders import Fill
 from openbell.backtest.result import EquityCurve, Status
 from openbell.backtest.strategy import Strategy, overrides
 from openbell.market.columns import Floats, Ints
-from openbell.market.errors import CancelledError, UsageError
+from openbell.market.errors import CancelledError, ColumnError, UsageError
 from openbell.market.instrument import Terms
 from openbell.market.moments import iso
 from openbell.market.progress import CancelToken, Progress, silent
@@ -237,6 +237,8 @@ class Engine:
 
     def _blame(self, raised: Exception) -> str:
         """What the strategy raised, at which moment and line; empty if it was not the strategy."""
+        if isinstance(raised, ColumnError):
+            return raised.message
         own = [
             frame
             for frame, _ in traceback.walk_tb(raised.__traceback__)

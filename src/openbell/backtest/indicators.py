@@ -13,7 +13,7 @@ import numpy as np
 from openbell.backtest import kernels
 from openbell.market.bars import Bars
 from openbell.market.columns import Floats
-from openbell.market.errors import UsageError
+from openbell.market.errors import ColumnError, UsageError
 from openbell.replay.clock import Cursor
 
 SOURCES = ("open", "high", "low", "close", "volume")
@@ -46,7 +46,15 @@ class Column:
             state = self.fresh_state()
         main = getattr(bars, source)
         rows = np.stack((bars.open, bars.high, bars.low, main, bars.volume))
-        self.function(rows, np.array(self.params), state, out)
+        try:
+            self.function(rows, np.array(self.params), state, out)
+        except Exception as error:
+            name = getattr(self.function, "__name__", str(self.function))
+            first = str(error).strip().partition("\n")[0]
+            raise ColumnError(
+                f"the column function {name} failed: {type(error).__name__}: {first}",
+                hint="see docs/guides/write-a-strategy.md for its form",
+            ) from error
         return out
 
     def fresh_state(self) -> Floats:

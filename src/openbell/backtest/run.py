@@ -14,7 +14,7 @@ from openbell.backtest.result import RunResult, SessionLine
 from openbell.backtest.strategy import Strategy
 from openbell.market.errors import RunError
 from openbell.market.instrument import Pin, Terms, terms_of
-from openbell.market.moments import parse_date, parse_moment
+from openbell.market.moments import is_date, parse_moment
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
 from openbell.replay.system import ReplayPlan, System
@@ -46,7 +46,7 @@ def plan_run(config: RunConfig, store: ReadStore, pins: Sequence[Pin]) -> Replay
     ------
     UsageError
         If a date is no date.
-    NotRecordedError
+    RunError
         If nothing is stored.
     """
     infos = [store.info(pin) for pin in pins]
@@ -57,28 +57,23 @@ def plan_run(config: RunConfig, store: ReadStore, pins: Sequence[Pin]) -> Replay
         )
     start_ns = min(info.first_ns for info in filled)
     end_ns = max(info.last_ns for info in filled) + 1
-    if config.start and not _is_label(config.start):
+    if config.start and not is_date(config.start):
         start_ns = parse_moment(config.start)
-    if config.end and not _is_label(config.end):
+    if config.end and not is_date(config.end):
         end_ns = parse_moment(config.end)
     return ReplayPlan(
         pins=tuple(pins),
         start_ns=start_ns,
         end_ns=end_ns,
         labels=(
-            config.start if _is_label(config.start) else "",
-            config.end if _is_label(config.end) else "",
+            config.start if is_date(config.start) else "",
+            config.end if is_date(config.end) else "",
         ),
         extended=config.hours == "extended",
         derived=config.derived,
         trailing=config.trailing,
         history=config.history,
     )
-
-
-def _is_label(text: str) -> bool:
-    """Whether a bound of the range is a session label, and not a moment; checks it if so."""
-    return len(text) == len("2011-03-14") and bool(parse_date(text))
 
 
 def resolve(config: RunConfig, store: ReadStore) -> tuple[Pin, ...]:

@@ -61,10 +61,12 @@ def compare_runs(stored: RunResult, again: RunResult) -> Verification:
         )
         return Verification(is_same=True, text=text, seal=stored.seal, causes=causes)
     same = _same_beginning(stored, again)
-    # The session a run was interrupted in has a digest of its part; all before it are whole.
-    if stored.status == "interrupted" and same and same >= len(stored.sessions) - 1:
+    if stored.status == "interrupted" and same >= len(stored.sessions) - 1:
+        # The session it was interrupted in has a digest of its part; those before are whole.
         text = f"verified as far as it got: same digests in {same} sessions, then interrupted"
-        return Verification(is_same=True, text=text, seal=stored.seal, causes=causes)
+        if not same:
+            text = "nothing to verify: the run was interrupted before its first session closed"
+        return Verification(is_same=same > 0, text=text, seal=stored.seal, causes=causes)
     at, label = _first_session(stored, again)
     before, after = _first_entry(stored, again, at)
     entry = before or after

@@ -13,6 +13,7 @@ OpenbellError
 │   └── RefusedError        it answered no; do not try again
 ├── ReplayError             the replay was driven in a way it does not allow
 ├── RunError                a run could not be carried out
+│   └── ColumnError         a column function of a strategy cannot be compiled, or raised
 └── CancelledError          somebody asked to stop
 """
 
@@ -100,6 +101,10 @@ class ReplayError(OpenbellError):
 
 class RunError(OpenbellError):
     """A run could not be carried out: no data, below the quality asked for, a bad config."""
+
+
+class ColumnError(RunError):
+    """A column function of a strategy cannot be compiled, or raised."""
 
 
 class CancelledError(OpenbellError):

@@ -80,3 +80,19 @@ def parse_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"`{text}` is not a date", hint="write it as 2011-03-14") from None
+
+
+def is_date(text: str) -> bool:
+    """Whether a bound of a range is a date, that is a session label, and not a moment.
+
+    Raises
+    ------
+    UsageError
+        If it has the length of a date and is none.
+
+    Examples
+    --------
+    >>> is_date("2011-03-14"), is_date("2011-03-14T09:30Z")
+    (True, False)
+    """
+    return len(text) == len("2011-03-14") and bool(parse_date(text))

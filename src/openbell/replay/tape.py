@@ -17,13 +17,12 @@ import orjson
 # A decision: what, order number, instrument, its moment; then four numbers (see `Entry`).
 _DECISION = struct.Struct("<4q4d")
 
-PLACED, FILLED, CANCELLED, REJECTED, TRIGGERED = 16, 17, 18, 19, 20
+PLACED, FILLED, CANCELLED, REJECTED = 16, 17, 18, 19
 DECISIONS = {
     PLACED: "placed",
     FILLED: "filled",
     CANCELLED: "cancelled",
     REJECTED: "rejected",
-    TRIGGERED: "triggered",
 }
 
 
