@@ -56,7 +56,7 @@ def list_(
     if not infos:
         say_lines([f"nothing is stored in {at.settings.lake}", "next: openbell data import --help"])
         return
-    say(_series_table(infos, whole))
+    say(_series_table(infos, whole), least=("version", "from", "to"))
     if pins:
         say_lines(f"{name} = {pin}" for name, pin in pins.items())
 

@@ -36,6 +36,7 @@ def say(what: Any, *, least: Sequence[str] = ()) -> None:
         from rich import box
 
         what.box, what.show_edge = box.SIMPLE_HEAD, False
+        what.columns[0].no_wrap = True  # what a row is called: one has to type it
         if left_out := _narrow(what, console, least):
             note(f"left out for want of room: {', '.join(left_out)}")
     with console.capture() as capture:
