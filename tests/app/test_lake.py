@@ -149,6 +149,24 @@ def test_a_bare_instrument_is_its_finest_bars(empty: ob.Lake) -> None:
         empty.playable("XNYS:QQQ")
 
 
+def test_an_instrument_without_bars_of_trades_is_told_what_it_has(
+    lake: ob.Lake, empty: ob.Lake
+) -> None:
+    bars = lake.bars("XNYS:SPY/1m", start="2011-03-31")
+    for side in ("ask", "bid"):
+        empty.write(bars, f"XNYS:SPY/1m.{side}")
+    with pytest.raises(NotRecordedError, match="XNYS:SPY has no bars of trades") as error:
+        empty.playable("XNYS:SPY")
+    assert error.value.hint == "name one of XNYS:SPY/1m.ask, XNYS:SPY/1m.bid"
+
+
+def test_only_bars_can_be_checked_and_ticks_are_told_so(empty: ob.Lake) -> None:
+    frame = pl.DataFrame({"time": ["2011-03-14T14:00:00Z"], "price": [1.5], "size": [7]})
+    empty.write(frame, "XNYS:SPY/trades")
+    with pytest.raises(ob.OpenbellError, match="holds trades, and only bars can be checked"):
+        empty.check("XNYS:SPY/trades")
+
+
 def test_what_a_table_cannot_use_is_refused_and_not_ignored(empty: ob.Lake, lake: ob.Lake) -> None:
     frame = lake.bars("XNYS:SPY/1m").to_polars()
     with pytest.raises(ob.OpenbellError, match="--delimiter says nothing about a table"):

@@ -228,6 +228,11 @@ class Lake:
             ``extended`` to expect bars before the open and after the close, too.
         """
         pin = self.store.resolve(ref)
+        if not pin.series.is_bars:
+            raise UsageError(
+                f"{pin.series} holds {pin.series.kind}, and only bars can be checked",
+                hint="check bars of the instrument; its trades and quotes then testify",
+            )
         span = bounds(pin.series.instrument, start, end)
         bars = self._read(str(pin), start, end, Bars)
         return check_bars(
@@ -297,11 +302,12 @@ class Lake:
         """
         if "/" in name or ":" not in name:
             return name
-        found = [
-            s
-            for s in self.store.list_series()
-            if str(s.instrument) == name and s.is_bars and s.price == "trade"
-        ]
+        known = [s for s in self.store.list_series() if str(s.instrument) == name]
+        found = [s for s in known if s.is_bars and s.price == "trade"]
+        if not found and known:
+            raise NotRecordedError(
+                f"{name} has no bars of trades", hint=f"name one of {', '.join(map(str, known))}"
+            )
         if not found:
             raise NotRecordedError(
                 f"no bars of {name} are stored", hint="see what there is: openbell data list"
