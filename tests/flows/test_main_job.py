@@ -154,7 +154,18 @@ def test_a_sweep_prints_the_best_and_keeps_table_and_picture(spy: Path) -> None:
     said = openbell("sweep", "ema-cross", "--on", "XNYS:SPY/1m", *words)
     assert said.code == 0
     assert "12 runs · best fast=" in said.out
+    assert "warning: the best of 12 is partly luck" in said.out
     assert {path.suffix for path in Path("sweeps").iterdir()} == {".parquet", ".png"}
+
+
+def test_a_sweep_without_a_choice_claims_no_best_and_warns_of_no_luck(spy: Path) -> None:
+    one = openbell("sweep", "ema-cross", "--on", "XNYS:SPY/1m", "--set", "fast=5")
+    assert "1 run · best fast=5" in one.out
+    assert "luck" not in one.out
+    words = ("--set", "fast=5,6", "--lot", "1e9")  # too much for a single order
+    none = openbell("sweep", "ema-cross", "--on", "XNYS:SPY/1m", *words)
+    assert "2 runs · none has a sharpe" in none.out
+    assert "luck" not in none.out
 
 
 @pytest.mark.parametrize("presses", [1, 2])

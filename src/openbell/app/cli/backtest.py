@@ -1,6 +1,6 @@
 """`openbell backtest`, `sweep` and `verify`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ from openbell.market.errors import UsageError
 
 if TYPE_CHECKING:
     from openbell.app.lake import Lake
-    from openbell.app.results import Run
+    from openbell.app.results import Run, Sweep
 
 Name = Annotated[
     str,
@@ -272,14 +272,19 @@ def sweep(
         )  # fmt: skip
         return
     say(_top_table(found, top), least=("rejected", "fills", "Win rate", "equity end", "Fees"))
+    say_lines(_sweep_lines(found, files))
+
+
+def _sweep_lines(found: "Sweep", files: Sequence[Path]) -> Iterator[str]:
+    """What a sweep came to, and that a best one is partly luck."""
+    runs, rank = found.result.runs, found.result.rank
     best = " ".join(f"{name}={found.best[name]}" for name in found.result.swept)
-    say_lines(
-        [
-            f"{found.result.runs:,} runs · best {best} · sweep {found.id} · "
-            + " · ".join(str(file) for file in files),
-            f"warning: the best of {found.result.runs:,} is partly luck; try it on other sessions",
-        ]
-    )
+    is_ranked = found.best[rank] == found.best[rank]  # not NaN: somebody traded
+    first = f"best {best}" if is_ranked else f"none has a {rank}"
+    made = "1 run" if runs == 1 else f"{runs:,} runs"
+    yield " · ".join([made, first, f"sweep {found.id}", *map(str, files)])
+    if runs > 1 and is_ranked:
+        yield f"warning: the best of {runs:,} is partly luck; try it on other sessions"
 
 
 def _top_table(found: Any, top: int) -> Any:

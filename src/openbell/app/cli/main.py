@@ -99,7 +99,7 @@ def run(words: Sequence[str]) -> int:
 def _end(error: Exception) -> int:
     """Say what ended a command; give its exit code."""
     if isinstance(error, CancelledError):
-        note("interrupted; what was finished before is kept")
+        note("interrupted; what was stored before stays")
         return INTERRUPTED
     if isinstance(error, typer.Abort):
         note("nothing was done")
