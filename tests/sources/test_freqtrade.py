@@ -53,6 +53,15 @@ def test_names_say_what_is_inside(folder: Path) -> None:
     assert notes == ("1 files not taken: ETH_USDT_USDT-8h-funding_rate.feather",)
 
 
+def test_pairs_are_found_as_files_and_as_people_write_them(folder: Path) -> None:
+    for pair in ("ETH_BTC", "ETH/BTC", "eth-btc"):
+        source = FreqtradeFolder(folder, venue="BINANCE", pairs=[pair])
+        assert {str(series.instrument) for series in source.series()} == {"BINANCE:ETH-BTC"}
+    source = FreqtradeFolder(folder, venue="BINANCE", pairs=["XRP/BTC"])
+    with pytest.raises(BadDataError, match="no file is of XRP_BTC"):
+        list(source.parse())
+
+
 def test_feather_and_json_read_alike(folder: Path) -> None:
     plain = only(folder / "ETH_BTC-5m.json").data
     feather = only(folder / "ETH_USDT_USDT-5m-futures.feather").data

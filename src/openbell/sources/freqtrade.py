@@ -63,7 +63,7 @@ class FreqtradeFolder:
     venue
         Where the pairs trade: ``BINANCE``. The names do not say.
     pairs
-        Only these, as in the names: ``XRP_ETH``; empty for all.
+        Only these: ``XRP_ETH`` as in the names, or ``XRP/ETH``; empty for all.
     timeframe
         What bars are whose name is wrong; empty to believe the names.
     check_spacing
@@ -88,11 +88,12 @@ class FreqtradeFolder:
         self._max_bytes = max_bytes
         listed, self._aside = list_files(path, _SUFFIXES)
         self._named: list[_Named] = []
+        self._pairs = {re.sub(r"[/:-]", "_", pair).upper() for pair in pairs}
         for file in listed:
             named = _named(file)
             if named is None:
                 self._aside.append(file.name)
-            elif not pairs or named.pair in pairs:
+            elif not self._pairs or named.pair.upper() in self._pairs:
                 self._named.append(named)
 
     def files(self) -> Sequence[Path]:
@@ -102,6 +103,11 @@ class FreqtradeFolder:
         return sorted({self._series_of(named) for named in self._named})
 
     def parse(self) -> Iterator[Parsed]:
+        if self._pairs and not self._named:
+            raise BadDataError(
+                f"no file is of {', '.join(sorted(self._pairs))}",
+                hint="write pairs as the files are named: XRP_ETH, XRP_USDT_USDT",
+            )
         if self._aside and not self._named:
             raise BadDataError(
                 f"{self._aside[0]} holds neither bars nor trades",
