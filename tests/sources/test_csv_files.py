@@ -245,6 +245,24 @@ def test_quotes_may_lack_a_side(tmp_path: Path) -> None:
     assert columns["bid_size"].tolist() == [3, 1]
 
 
+def test_it_is_said_that_stamps_are_taken_for_starts_where_they_could_be_ends(
+    tmp_path: Path,
+) -> None:
+    header, row = "date,open,high,low,close,volume", ",1,1,1,1,7\n"
+    guessed = "stamps taken for the start of bars; --stamp close if they name the end"
+    minutes = f"{header}\n2011-03-14T10:00Z{row}"
+    assert guessed in text(tmp_path, minutes, "XNYS:SPY/1m").notes
+    assert guessed not in text(tmp_path, minutes, "XNYS:SPY/1m", stamp="close").notes
+    assert guessed not in text(tmp_path, f"{header}\n2011-03-14{row}", "XNYS:SPY/1d").notes
+
+
+def test_a_column_that_is_not_there_is_told_which_are(tmp_path: Path) -> None:
+    dialect = Dialect(columns={"close": "Last"})
+    with pytest.raises(UsageError, match="there is no column `Last`") as error:
+        text(tmp_path, "date,open,close\n2011-03-14,1,1\n", "XNYS:SPY/1d", dialect=dialect)
+    assert error.value.hint == "there are date, open, close"
+
+
 def test_months_of_a_folder_are_found_however_they_are_spelt(tmp_path: Path) -> None:
     header = "Date (D);Time (T);Open (O);High (H);Low (L);Close (C);Volume (V)\n"
     for month, name in (("01", "January"), ("02", "Febuary"), ("03", "March")):

@@ -69,7 +69,11 @@ def find_columns(
     for role, name in given.items():
         if role not in (*wanted, *_OPTIONAL) or name not in names:
             what = "column" if role in wanted else "meaning"
-            raise UsageError(f"{file}: there is no {what} `{name if role in wanted else role}`")
+            there = [n for n in names if n] if role in wanted else [*wanted, *sorted(_OPTIONAL)]
+            raise UsageError(
+                f"{file}: there is no {what} `{name if role in wanted else role}`",
+                hint=f"there are {', '.join(dict.fromkeys(there[:20]))}",
+            )
         found[role] = name
     free = {spelled(name): name for name in reversed(names) if name not in found.values()}
     for role, spellings in wanted.items():

@@ -142,10 +142,23 @@ class CsvFiles:
 
     def _parse_one(self, member: Member) -> Parsed:
         reading = replace(self._reading, series=self._series_of(member.name))
-        return parse_table(_table(member, self._dialect, kind_of(reading.series)), reading)
+        table = _table(member, self._dialect, kind_of(reading.series))
+        if _is_open_guessed(table, reading):
+            table = replace(table, notes=(*table.notes, _OPEN_GUESSED))
+        return parse_table(table, reading)
 
     def _series_of(self, name: str) -> Series:
         return Series.parse(self._named.replace("{symbol}", _symbol(name)))
+
+
+_OPEN_GUESSED = "stamps taken for the start of bars; --stamp close if they name the end"
+
+
+def _is_open_guessed(table: Table, reading: Reading) -> bool:
+    """Whether stamps could as well be ends: of intraday bars whose end stands nowhere."""
+    if not reading.series.is_bars or reading.is_close_stamped:
+        return False
+    return reading.series.timeframe.is_intraday and "end" not in table.frame.columns
 
 
 def _require_sign(what: str, sign: str) -> None:
