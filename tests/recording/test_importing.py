@@ -136,8 +136,7 @@ def test_one_rejected_row_and_nothing_of_any_file_is_stored(store: MemoryStore) 
         error.value.message == f"folder/broken.csv row 2: {rule} (and 3 more); nothing was stored"
     )
     assert error.value.hint == (
-        "look at the rows with `openbell data import folder/broken.csv --dry-run`, "
-        "or allow them with `--max-rejected 4`"
+        "look at the rows by adding `--dry-run`, or leave them out by adding `--max-rejected 4`"
     )
     assert closes(store) == [1]
     assert not store.versions(AAPL)

@@ -223,7 +223,10 @@ def _check(
         seen[parsed.file.partition("!")[0]] = None
         progress(min(len(seen), total), total, f"{rows:,} rows")
     if not tallies:
-        raise BadDataError("nothing to import was found", hint="look at the path and the format")
+        raise BadDataError(
+            "nothing to import was found",
+            hint="look at the path, at the format, and at what alone was asked for",
+        )
     return tallies, held
 
 
@@ -256,8 +259,8 @@ def _too_many(rejected: Sequence[Rejected]) -> RejectedError:
     more = f" (and {len(rejected) - 1:,} more)" if len(rejected) > 1 else ""
     return RejectedError(
         f"{first.file} row {first.row:,}: {first.rule}{more}; nothing was stored",
-        hint=f"look at the rows with `openbell data import {first.file.partition('!')[0]} "
-        f"--dry-run`, or allow them with `--max-rejected {len(rejected)}`",
+        hint="look at the rows by adding `--dry-run`, or leave them out by adding "
+        f"`--max-rejected {len(rejected)}`",
     )
 
 
