@@ -182,6 +182,16 @@ def test_free_trading_is_said_loudly_and_costs_are_not(tmp_path: Path, page: Pag
     assert "0.01 per unit" in found.words
 
 
+def test_no_banner_says_what_another_one_says(tmp_path: Path) -> None:
+    warnings = ["no costs: fees and slippage are zero", "fills same_close are optimistic: x", "odd"]
+    config = RunConfig("x", (f"{SPY}/1m",), cash=100.0, fill="same_close")
+    found = written(tmp_path, run([100.0], config=config, warnings=warnings), {})
+    assert found.html.count('<p class="banner loud">') == 4
+    assert [words in found.words for words in ("No costs!", "Fill mode", "0 orders", "odd")] == [
+        True, True, True, True,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [("failed", "This run failed"), ("interrupted", "This run was interrupted")],

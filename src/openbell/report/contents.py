@@ -21,6 +21,8 @@ ROWS_MAX = 500  # of each list on the page
 CELLS_MAX = 1_500  # of the ribbon
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
+_SAID_ABOVE = ("no costs: ", "fills ")  # warnings a banner puts into words of its own
+
 # Of the ribbon: least completeness, colour; middle tones that are read on light and dark pages.
 _SHADES = ((1.0, "#26a69a"), (0.99, "#9cc96b"), (0.95, "#e0b13c"), (0.0, "#d9483b"))
 
@@ -97,7 +99,7 @@ def banners(result: RunResult) -> list[tuple[str, str]]:
     if not result.fills:
         found.append(("loud", f"Nothing was filled: {len(result.orders):,} orders were placed."))
     found += [("loud", f"Orders {words}.") for words in _rejections(result)]
-    return found + [("loud", warning) for warning in result.warnings]
+    return found + [("loud", w) for w in result.warnings if not w.startswith(_SAID_ABOVE)]
 
 
 def _rejections(result: RunResult) -> Iterable[str]:
