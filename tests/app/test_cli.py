@@ -184,6 +184,16 @@ def test_a_strategy_that_raises_is_kept_as_failed_with_bar_and_line(spy: Path) -
     assert kept["sessions"] > 0
 
 
+@pytest.mark.usefixtures("spy")
+@pytest.mark.parametrize("ending", ["csv", "parquet", "feather"])
+def test_a_file_that_cannot_be_written_is_no_mistake_of_ours(place: Path, ending: str) -> None:
+    (place / f"out.{ending}").mkdir()
+    said = openbell("data", "export", "XNYS:SPY/1m", "--to", f"out.{ending}", "--force")
+    assert said.code == 1
+    assert "mistake in openbell" not in said.err
+    assert f"out.{ending}" in said.err
+
+
 def test_an_unexpected_mistake_is_one_line_and_a_traceback_only_on_demand(
     spy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,9 +118,9 @@ def _told(error: Exception) -> tuple[str, str, int]:
     if isinstance(error, _ParserError):
         words = error.format_message()
         return words[0].lower() + words[1:].rstrip("."), _help_hint(error), WRONG_USAGE
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}", "", FAILED
+        return f"{where}{error.strerror or error}", "", FAILED
     return (
         f"something unexpected happened: {type(error).__name__}: {error}",
         "this is a mistake in openbell; run the command again with --debug and report what it says",
