@@ -455,3 +455,10 @@ def test_memory_and_lake_hold_the_same(
             assert (mine.rows, mine.first_ns, mine.last_ns) == (
                 (other.rows, other.first_ns, other.last_ns)
             )
+
+
+def test_a_lake_that_cannot_be_made_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be made: Not a directory") as caught:
+        Lake(tmp_path / "file" / "lake", FakeClock()).create()
+    assert caught.value.hint.startswith("name a folder that can be written to")

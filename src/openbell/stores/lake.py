@@ -74,9 +74,14 @@ class Lake:
         """Make the folder and say in it that it is a lake; nothing happens if it is one."""
         self._is_there = self._is_there or self._find()
         if not self._is_there:
-            with translated(f"the lake {self.root}"):
+            try:
                 self.root.mkdir(parents=True, exist_ok=True)
                 replace_text(self._marker, _json({"format": FORMAT, "kind": "openbell lake"}))
+            except OSError as error:
+                raise StoreError(
+                    f"the lake {self.root} cannot be made: {error.strerror}",
+                    hint="name a folder that can be written to, with --lake or OPENBELL_LAKE",
+                ) from error
             self._is_there = True
 
     def write(self, data: Data, manifest: Manifest) -> Version:
