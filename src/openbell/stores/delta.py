@@ -34,6 +34,7 @@ from openbell.recording.versions import vacuumed
 _MANIFEST = "openbell"  # the key of ours in a commit's metadata
 _MONTH = "month"
 _SEQUENCE = "sequence"
+_TRIES = 50
 # What other programs may do to a table without changing its rows.
 _HARMLESS = ("CREATE TABLE", "OPTIMIZE", "VACUUM START", "VACUUM END")
 _FOREVER = "interval 36500 days"
@@ -89,7 +90,7 @@ class SeriesTable:
             is_news = self._seen < 0 or self._log(self._seen + 1).exists()
             if is_news and self.exists():
                 with translated(self.series):
-                    self._take_in(DeltaTable(self.path))
+                    self._take_in(*self._news())
             return self._commits
 
     def blocks(self) -> Mapping[str, str]:
@@ -199,9 +200,25 @@ class SeriesTable:
     def _log(self, delta_version: int) -> Path:
         return self.path / "_delta_log" / f"{delta_version:020d}.json"
 
-    def _take_in(self, table: DeltaTable) -> None:
+    def _news(self) -> tuple[int, list[dict[str, Any]]]:
+        """The newest Delta version, and the log entries up to it that were not seen, newest first.
+
+        The library reads the log anew for a history, but numbers its entries from the version the
+        table was opened at: a commit that lands in between would shift all numbers by one. So
+        this counts only if, afterwards, there is no later version yet.
+        """
+        for _ in range(_TRIES):
+            table = DeltaTable(self.path)
+            entries = table.history(table.version() - self._seen)
+            if not self._log(table.version() + 1).exists():
+                return table.version(), entries
+        raise StoreError(
+            f"{self.series} was written to {_TRIES} times while its log was read",
+            hint="try again when its writers are done",
+        )
+
+    def _take_in(self, newest: int, entries: list[dict[str, Any]]) -> None:
         known = {c.version.pin.version: c for c in self._commits}
-        entries = table.history(table.version() - self._seen)
         for entry in reversed(entries):
             if _MANIFEST in entry:
                 manifest = dict(entry[_MANIFEST])
@@ -216,11 +233,11 @@ class SeriesTable:
                     known[number] = Commit(known[number].version, entry["version"])
             else:
                 self._foreign = f"{entry['operation']} as Delta version {entry['version']}"
-        is_whole = len(entries) == table.version() - self._seen
+        is_whole = len(entries) == newest - self._seen
         if not is_whole or list(known) != list(range(1, len(known) + 1)):
             raise StoreError(f"{self.series} is damaged: its log lacks the manifest of a version")
         self._commits = tuple(known.values())
-        self._seen = table.version()
+        self._seen = newest
 
     def _actions(self, commit: Commit) -> pl.DataFrame:
         with translated(commit.version.pin):
