@@ -203,7 +203,7 @@ def test_no_costs_and_optimistic_fills_are_said_loudly() -> None:
     assert any(w.startswith("no costs") for w in run.warnings)
     assert any("optimistic" in w for w in run.warnings)
     run = play(script({}), bars(flat(100, 100)), costs=Costs(fee_rate=0.1))
-    assert run.warnings == ()
+    assert not any("cost" in w or "optimistic" in w for w in run.warnings)
 
 
 # on_fill

@@ -540,3 +540,28 @@ def test_a_column_function_that_does_not_compile_fails_the_run() -> None:
     found = play(Wrong(), bars(flat(100, 101, 102)))
     assert found.status == "failed"
     assert found.error.startswith("the column function wrong failed: TypingError")
+
+
+@pytest.mark.parametrize("level", [{"limit": float("nan")}, {"stop": float("inf")}])
+def test_a_level_that_is_no_price_is_refused(level: dict[str, float]) -> None:
+    def act(ctx: Any) -> None:
+        ctx.buy(1, **level)
+
+    found = play(script({0: act}), bars(flat(100, 100)))
+    assert found.status == "failed"
+    assert "give a price, or leave it out" in found.error
+
+
+def test_a_strategy_that_exits_fails_its_run_and_not_the_process() -> None:
+    def act(ctx: Any) -> None:
+        raise SystemExit(3)
+
+    found = play(script({0: act}), bars(flat(100, 100)))
+    assert found.status == "failed"
+    assert found.error.startswith("SystemExit: 3")
+
+
+def test_thin_data_is_said_loudly(spy: Bars) -> None:
+    thin = spy.take(slice(None, None, 5))
+    found = run(cross(), store_of(thin))
+    assert any("of the expected bars are there" in warning for warning in found.warnings)

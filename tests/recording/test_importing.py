@@ -276,3 +276,12 @@ def test_a_lean_folder_is_imported_whole(samples: Path, store: MemoryStore) -> N
     assert [str(one.series) for one in report.series] == [str(s) for s in source.series()]
     assert all(one.is_new for one in report.series)
     assert not import_files(source, store).has_changes
+
+
+def test_hours_that_are_only_assumed_are_noted(tmp_path: Path) -> None:
+    rows = "time,open,high,low,close,volume\n2024-03-04T10:00Z,1,1,1,1,1\n"
+    (tmp_path / "a.csv").write_text(rows)
+    for series, is_noted in (("CME:ES/1m", True), ("XCME:ES-202403/1m", False)):
+        source = CsvFiles(tmp_path / "a.csv", series=series)
+        (report,) = import_files(source, MemoryStore(lambda: 0)).series
+        assert any("is not known" in note for note in report.notes) is is_noted

@@ -157,13 +157,16 @@ class Broker:
         time_ns: int,
         instrument: str,
         size: float,
-        *,
         limit: float = NAN,
         stop: float = NAN,
         trail: float = NAN,
+        *,
         tag: str = "",
     ) -> int:
-        """Take an order; it is put to work after the callbacks of this slice. Gives its number."""
+        """Take an order; it is put to work after the callbacks of this slice. Gives its number.
+
+        Levels it does not have are NaN.
+        """
         self._numbered += 1
         kind = _kind(limit, stop, trail)
         levels = float(limit), float(stop), float(trail)

@@ -168,9 +168,9 @@ class Context:
         size: float,
         instrument: str = "",
         *,
-        limit: float = NAN,
-        stop: float = NAN,
-        trail: float = NAN,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
         tag: str = "",
     ) -> int:
         """Order to buy `size` units: at market, or with a limit, a stop, both, or a trailing stop.
@@ -184,9 +184,9 @@ class Context:
         size: float,
         instrument: str = "",
         *,
-        limit: float = NAN,
-        stop: float = NAN,
-        trail: float = NAN,
+        limit: float | None = None,
+        stop: float | None = None,
+        trail: float | None = None,
         tag: str = "",
     ) -> int:
         """Order to sell `size` units; as `buy`."""
@@ -283,16 +283,24 @@ class Context:
         )
 
     def _order(
-        self, size: float, instrument: str, limit: float, stop: float, trail: float, tag: str
+        self,
+        size: float,
+        instrument: str,
+        limit: float | None,
+        stop: float | None,
+        trail: float | None,
+        tag: str,
     ) -> int:
         name = self.instruments[self._ordinal(instrument)]
         if not (math.isfinite(size) and size != 0.0):
             raise UsageError(f"an order over {abs(size)} units", hint="order more than nothing")
-        if trail == trail:  # not NaN
-            if not trail > 0.0:
+        if trail is not None:
+            if not 0.0 < trail < math.inf:
                 raise UsageError(f"a trail of {trail}", hint="give a distance greater than zero")
-            if stop != stop:
-                stop = self.price(name) + (trail if size > 0 else -trail)
-        return self._broker.place(
-            self.now_ns, name, size, limit=limit, stop=stop, trail=trail, tag=tag
-        )
+            if stop is None:
+                stop = self._known_price(name) + (trail if size > 0 else -trail)
+        for what, level in (("limit", limit), ("stop", stop)):
+            if level is not None and not math.isfinite(level):
+                raise UsageError(f"a {what} of {level}", hint="give a price, or leave it out")
+        levels = (NAN if level is None else level for level in (limit, stop, trail))
+        return self._broker.place(self.now_ns, name, size, *levels, tag=tag)

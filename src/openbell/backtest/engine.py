@@ -31,7 +31,7 @@ from openbell.backtest.orders import Fill
 from openbell.backtest.result import EquityCurve, Status
 from openbell.backtest.strategy import Strategy, overrides
 from openbell.market.columns import Floats, Ints
-from openbell.market.errors import CancelledError, ColumnError, UsageError
+from openbell.market.errors import CancelledError, ColumnError, OpenbellError, UsageError
 from openbell.market.instrument import Terms
 from openbell.market.moments import iso
 from openbell.market.progress import CancelToken, Progress, silent
@@ -110,7 +110,7 @@ class Engine:
                 self._play(bars_per_year, progress, cancel)
             except (KeyboardInterrupt, CancelledError):
                 status, error = "interrupted", f"stopped at {iso(self.system.clock.now())}"
-            except Exception as raised:
+            except (Exception, SystemExit) as raised:
                 error = self._blame(raised)
                 if not error:
                     raise
@@ -235,7 +235,7 @@ class Engine:
             self.system.tape.close_session(at, label)
         self._keep_equity(at + 1)
 
-    def _blame(self, raised: Exception) -> str:
+    def _blame(self, raised: BaseException) -> str:
         """What the strategy raised, at which moment and line; empty if it was not the strategy."""
         if isinstance(raised, ColumnError):
             return raised.message
@@ -254,8 +254,9 @@ class Engine:
         path, line = found[-1]
         source = linecache.getline(path, line).strip()
         when = iso(self.system.clock.now())
+        hint = f" ({raised.hint})" if isinstance(raised, OpenbellError) and raised.hint else ""
         return (
-            f"{type(raised).__name__}: {raised} — at {when}, {self._bar_in_hand()}"
+            f"{type(raised).__name__}: {raised}{hint} — at {when}, {self._bar_in_hand()}"
             f"{Path(path).name} line {line}: {source}"
         )
 

@@ -260,11 +260,14 @@ def _result(engine: Engine, played: Played, basis: _Basis) -> RunResult:
         },
         exposure=played.exposure,
         version=basis.version,
-        warnings=_warnings(engine),
+        warnings=_warnings(engine, whole),
     )
 
 
-def _warnings(engine: Engine) -> tuple[str, ...]:
+_THIN = 0.9  # completeness below which a result says so loudly
+
+
+def _warnings(engine: Engine, whole: float) -> tuple[str, ...]:
     """What a reader of the result must know."""
     found = []
     if engine.config.costs.is_free:
@@ -277,6 +280,8 @@ def _warnings(engine: Engine) -> tuple[str, ...]:
     waiting = len(engine.broker.working) + len(engine.broker.placed)
     if waiting:
         found.append(f"{waiting:,} orders were still waiting at the end")
+    if whole < _THIN:
+        found.append(f"only {whole:.1%} of the expected bars are there; see openbell data check")
     corrupt = sum(c.corrupt for c in engine.system.counts.values())
     if corrupt:
         found.append(f"{corrupt:,} corrupt rows were withheld")

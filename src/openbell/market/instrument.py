@@ -51,6 +51,11 @@ _FUTURES = {
     "XNYM": "CME_ENERGY",
 }
 _FOREX = ("OANDA", "FXCM", "FOREX", "DUKASCOPY")
+_AROUND_THE_CLOCK = frozenset({
+    "BINANCE", "BINANCEUS", "BITFINEX", "BITMEX", "BITSTAMP", "BYBIT", "COINBASE", "CRYPTO",
+    "DERIBIT", "GATEIO", "GEMINI", "HUOBI", "HYPERLIQUID", "KRAKEN", "KUCOIN", "MTGOX", "OKX",
+    "POLONIEX", "UPBIT",
+})  # fmt: skip
 
 
 @cache
@@ -67,6 +72,11 @@ def venue(code: str) -> Venue:
     if code in _FOREX:
         return Venue(code, "FOREX", "America/New_York")
     return Venue(code, "24/7", "UTC")
+
+
+def is_known_venue(code: str) -> bool:
+    """Whether a venue's hours are known, and not only assumed to be around the clock."""
+    return code in _STOCKS or code in _FUTURES or code in _FOREX or code in _AROUND_THE_CLOCK
 
 
 @dataclass(frozen=True, slots=True, order=True)

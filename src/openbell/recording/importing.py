@@ -7,7 +7,7 @@ from typing import Any
 from openbell.market.clean import join
 from openbell.market.columns import LABEL_NAMES
 from openbell.market.errors import BadDataError, RejectedError
-from openbell.market.instrument import Series
+from openbell.market.instrument import Series, is_known_venue
 from openbell.market.moments import iso
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import Data, FileSource, Manifest, Parsed, Rejected, Store, Version
@@ -295,5 +295,12 @@ def _write(tally: _Tally, store: Store, *, dry_run: bool) -> SeriesReport:
         last_ns=int(data.key_ns[-1]) if len(data) else 0,
         files=len(tally.files),
         rejects=tuple(tally.rejected[:REJECTED_SHOWN]),
-        notes=tuple(tally.notes),
+        notes=(*tally.notes, *_venue_note(series)),
     )
+
+
+def _venue_note(series: Series) -> tuple[str, ...]:
+    code = series.instrument.venue
+    if is_known_venue(code):
+        return ()
+    return (f"venue {code} is not known, and taken to trade around the clock in UTC",)

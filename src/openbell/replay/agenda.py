@@ -161,8 +161,7 @@ def plan_agenda(
     if not found:
         first, end = labels[0] or iso(start_ns), labels[1] or iso(end_ns)
         raise RunError(
-            f"there is no session from {first} to {end} in the range of the data, "
-            f"{iso(start_ns)} to {iso(end_ns)}",
+            f"there is no session of {', '.join(c.name for c in calendars)} from {first} to {end}",
             hint="look at the range asked for, and at `openbell data list`",
         )
     found.sort(key=lambda item: (item[0].open_ns, item[1]))
