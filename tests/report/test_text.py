@@ -5,6 +5,7 @@ import pytest
 from openbell.backtest.config import Costs
 from openbell.backtest.figures import FIGURES
 from openbell.market.moments import parse_moment
+from openbell.replay.tape import short_seal
 from openbell.report import text
 
 
@@ -56,5 +57,5 @@ def test_a_moment_is_shown_on_the_venues_clocks() -> None:
 
 
 def test_a_seal_is_shortened_to_its_ends() -> None:
-    assert text.short_seal("5c1e" + "0" * 56 + "9ab0") == "5c1e…9ab0"
-    assert text.short_seal("") == "–"
+    assert short_seal("5c1e" + "0" * 56 + "9ab0") == "5c1e…9ab0"
+    assert short_seal("") == "none"

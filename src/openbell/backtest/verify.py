@@ -7,7 +7,7 @@ from typing import Any
 
 from openbell.backtest.result import RunResult
 from openbell.market.moments import iso
-from openbell.replay.tape import CANCELLED, DECISIONS, FILLED, PLACED, Entry
+from openbell.replay.tape import CANCELLED, DECISIONS, FILLED, PLACED, Entry, short_seal
 
 # What the four numbers of a decision are.
 _NUMBERS = {PLACED: ("size", "limit", "stop", "trail"), FILLED: ("size", "price", "fee", "cash")}
@@ -96,11 +96,6 @@ def _same_beginning(stored: RunResult, again: RunResult) -> int:
     """How many sessions have the same digests, from the first on."""
     pairs = zip(stored.sessions, again.sessions, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0].digest == pair[1].digest, pairs))
-
-
-def short_seal(seal: str) -> str:
-    """A seal as a person reads it: ``5c1e…9ab0``."""
-    return f"{seal[:4]}…{seal[-4:]}" if seal else "none"
 
 
 def _causes(stored: RunResult, again: RunResult) -> tuple[str, ...]:

@@ -135,3 +135,8 @@ class Tape:
     def seal(self) -> str:
         """The last digest; the empty string before the first."""
         return self.digests[-1] if self.digests else ""
+
+
+def short_seal(seal: str) -> str:
+    """The two ends of a seal or another digest, as a person reads it: ``5c1e…9ab0``."""
+    return f"{seal[:4]}…{seal[-4:]}" if seal else "none"

@@ -15,6 +15,7 @@ from openbell.backtest.result import RunResult, SessionLine
 from openbell.backtest.round_trips import RoundTrip, open_round_trips
 from openbell.market.bars import Bars
 from openbell.market.moments import SECOND_NS
+from openbell.replay.tape import short_seal
 from openbell.report import text
 
 ROWS_MAX = 500  # of each list on the page
@@ -299,7 +300,7 @@ def _sessions(result: RunResult) -> Part:
                 Cell(text.number(close), close),
                 Cell(text.percent(change, 3, signed=True), change, mood(change)),
                 Cell(text.completeness(line.completeness), line.completeness),
-                Cell(text.short_seal(line.digest)),
+                Cell(short_seal(line.digest)),
             ]
             for (line, close), change in shown
         ],

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from openbell.backtest.figures import FIGURES
 from openbell.backtest.orders import OPTIMISTIC
+from openbell.replay.tape import short_seal
 from openbell.report import text
 
 Summary = Mapping[str, Any]
@@ -29,7 +30,7 @@ def run_lines(summary: Summary, *, report: str = "") -> Text:
         Where its report was written; left out when empty.
     """
     lines = [_what_it_was(summary), *_what_is_wrong(summary), _headlines(summary["metrics"])]
-    seal = f" seal {text.short_seal(summary['seal'])} · {text.number(summary['elapsed_s'], 1)} s"
+    seal = f" seal {short_seal(summary['seal'])} · {text.number(summary['elapsed_s'], 1)} s"
     lines.append(Text(seal + (f" · report {report}" if report else "")))
     run = summary["id"]
     lines.append(Text(f"next: openbell verify {run} · openbell runs show {run}", style="dim"))
@@ -126,7 +127,7 @@ def _what_differs(summaries: Sequence[Summary]) -> Iterable[tuple[str, list[str]
         ("sessions", lambda one: f"{one['first_session']} → {one['last_session']}"),
         ("fills", lambda one: one["fill"]),
         ("costs", lambda one: text.costs(one["config"]["costs"])),
-        ("code", lambda one: text.short_seal(one["code_hash"])),
+        ("code", lambda one: short_seal(one["code_hash"])),
         ("openbell", lambda one: one["version"]),
         ("status", lambda one: one["status"]),
     ):
@@ -146,7 +147,7 @@ def run_html(summary: Summary) -> str:
     )
     head = "".join(f"<th>{_SHORT[name]}</th>" for name in HEADLINES)
     cells = "".join(f"<td>{text.figure(name, summary['metrics'][name])}</td>" for name in HEADLINES)
-    seal = escape(text.short_seal(summary["seal"]))
+    seal = escape(short_seal(summary["seal"]))
     return (
         f"<div><p>{what}</p>{wrong}<table><thead><tr>{head}</tr></thead>"
         f"<tbody><tr>{cells}</tr></tbody></table><p>seal <code>{seal}</code></p></div>"

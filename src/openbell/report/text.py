@@ -104,11 +104,6 @@ _SHOWN: dict[Unit, Callable[[float], str]] = {
 }
 
 
-def short_seal(seal: str) -> str:
-    """The two ends of a seal, for reading out: ``5c1e…9ab0``."""
-    return f"{seal[:4]}…{seal[-4:]}" if len(seal) > 8 else seal or NOTHING
-
-
 def title(strategy: str, parameters: Mapping[str, Any]) -> str:
     """A strategy with its parameters: ``ema-cross(fast=12, slow=26)``."""
     return f"{strategy}({', '.join(f'{k}={v}' for k, v in parameters.items())})"
