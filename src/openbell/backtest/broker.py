@@ -115,9 +115,10 @@ class Broker:
     Attributes
     ----------
     working
-        Orders waiting to be filled, in order of placing.
+        Orders waiting to be filled, in order of placing. Always the same list.
     placed
-        Orders of this slice that are not numbered yet: a sign to call `accept`.
+        Orders of this slice that are not at work yet: a sign to call `accept`. Always the same
+        list.
     steps
         After each fill of the present chunk: (slice, ordinal, position, cash).
     """
@@ -200,7 +201,8 @@ class Broker:
 
     def accept(self, at: int, time_ns: int, on_fill: Callable[[Fill], None]) -> None:
         """Number and put to work what was placed in a slice; carry out what was cancelled."""
-        placed, self.placed = self.placed, []
+        placed = self.placed.copy()
+        self.placed.clear()
         for item in placed:
             if isinstance(item, Order):
                 self._accept(item, at)

@@ -169,34 +169,37 @@ class Engine:
     def _loop_single(self, step: Step) -> None:
         """One instrument with nothing but base bars: every slice is one bar."""
         broker, ctx, on_bar = self.broker, self.context, self.strategy.on_bar
+        working, placed = broker.working, broker.placed
         for i, bar in zip(self.system.release(step), self.view.bars, strict=False):
-            if broker.working:
+            if working:
                 broker.match(i, self._on_fill)
             on_bar(ctx, bar)
-            if broker.placed:
+            if placed:
                 self._accept(i)
 
     def _loop_bars(self, step: Step) -> None:
         """Any number of bars in a slice."""
         broker, ctx, on_bar = self.broker, self.context, self.strategy.on_bar
+        working, placed = broker.working, broker.placed
         bars, numbers = self.view.bars, self._numbers
         for i in self.system.release(step):
-            if broker.working:
+            if working:
                 broker.match(i, self._on_fill)
             for bar in islice(bars, numbers[i]):
                 on_bar(ctx, bar)
-            if broker.placed:
+            if placed:
                 self._accept(i)
 
     def _loop_slices(self, step: Step) -> None:
         """Bars, quotes, trades, and the slice as a whole."""
         broker, ctx, strategy = self.broker, self.context, self.strategy
+        working, placed = broker.working, broker.placed
         maker = self.system.slice_maker()
         on_bar = strategy.on_bar if overrides(strategy, "on_bar") else None
         ticks = overrides(strategy, "on_trade") or overrides(strategy, "on_quote")
         bars, numbers = self.view.bars, self._numbers
         for i in self.system.release(step):
-            if broker.working:
+            if working:
                 broker.match(i, self._on_fill)
             if on_bar is not None:
                 for bar in islice(bars, numbers[i]):
@@ -204,7 +207,7 @@ class Engine:
             if ticks:
                 self._hand_out_ticks(i)
             strategy.on_slice(ctx, Slice(maker, i))
-            if broker.placed:
+            if placed:
                 self._accept(i)
 
     def _hand_out_ticks(self, at: int) -> None:
