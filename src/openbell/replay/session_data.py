@@ -138,9 +138,17 @@ class Window:
 
     def present(self, played: Played) -> int:
         """How many rows of a session's regular hours are known."""
-        keys = self._data.key_ns[: self.known]
+        keys = self._keys_with(played)
         lo, hi = np.searchsorted(keys, (played.regular.open_ns, played.regular.close_ns))
         return int(hi - lo)
+
+    def _keys_with(self, played: Played) -> Ints:
+        """Known keys, all of a session's among them; nothing is joined if one part holds them."""
+        if len(self._parts) > 1:
+            before = self._sessions[-2]
+            if not len(before) or before[-1] < played.ordinal:
+                return self._parts[-1].key_ns[: int(self._counts[self._hand.slice])]
+        return self._data.key_ns[: self.known]
 
     def figures(self, session: int) -> SessionFigures:
         """Volume, high and low of a session's bars so far."""
