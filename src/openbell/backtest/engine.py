@@ -147,7 +147,7 @@ class Engine:
         """Whether this is the last close of the run."""
         chunk = self.view.chunk
         ends = max(p.session.close_ns for p in self.system.agenda.sessions)
-        return chunk is not None and step is chunk.steps[-1] and chunk.times_ns[-1] == ends
+        return chunk is not None and step is chunk.steps[-1] and int(chunk.known_ns[-1]) == ends
 
     def _turn_chunk(self) -> None:
         if self.view.chunk is not None:
@@ -218,7 +218,7 @@ class Engine:
                 self.strategy.on_trade(self.context, tick)
 
     def _accept(self, at: int) -> None:
-        self.broker.accept(at, self.view.times_ns[at], self._on_fill)
+        self.broker.accept(at, self.view.times_ns.item(at), self._on_fill)
 
     def _on_fill(self, fill: Fill) -> None:
         self.strategy.on_fill(self.context, fill)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from openbell.backtest.broker import Offer
 from openbell.backtest.orders import FillMode
 from openbell.market.bars import Bar, Bars
-from openbell.market.columns import Columns, Floats
+from openbell.market.columns import Columns, Floats, Ints
 from openbell.market.errors import UsageError
 from openbell.market.ticks import Quote, Quotes, Trade, Trades
 from openbell.replay import kernels
@@ -33,7 +33,7 @@ class MarketView:
     ----------
     chunk
         The chunk being played; None before the first.
-    times_ns
+    times_ns : int64, shape (slices,)
         The moment of each slice.
     closes
         By instrument: the last known price at each slice, NaN before the first.
@@ -45,7 +45,7 @@ class MarketView:
 
     def __init__(self, system: System, fill: FillMode) -> None:
         self.chunk: Chunk | None = None
-        self.times_ns: list[int] = []
+        self.times_ns: Ints = np.zeros(0, np.int64)
         self.closes: list[Floats] = []
         self.bars: Iterator[Bar] = iter(())
         self.base_known: NDArray[np.int32] = np.zeros(0, np.int32)
@@ -71,7 +71,7 @@ class MarketView:
     def load(self) -> None:
         """Go on to the coordinator's present chunk."""
         self.chunk = self._system.coordinator.chunk
-        self.times_ns = self.chunk.times_ns
+        self.times_ns = self.chunk.known_ns
         self._counts = list(self.chunk.counts)
         self._base_bars = [self.bars_of(t) if t >= 0 else None for t in self._base]
         self.closes = [self._known_closes(k) for k in range(len(self._base))]
@@ -178,7 +178,7 @@ class MarketView:
         volume = bars.volume.item(row)
         if self._fill == "same_close":
             price = bars.close.item(row)
-            return _make_offer((price, price, self.times_ns[at], volume, None, (price, price)))
+            return _make_offer((price, price, self.times_ns.item(at), volume, None, (price, price)))
         price, high, low = bars.open.item(row), bars.high.item(row), bars.low.item(row)
         inside = None
         if self._fill == "intrabar":

@@ -125,11 +125,10 @@ class Chunk:
         found: list[int] = self.known_ns.tolist()
         return found
 
-    @cached_property
-    def ends(self) -> list[int]:
-        """Where each slice ends in `records`."""
-        found: list[int] = (self.starts[1:] * (_WORDS * 8)).tolist()
-        return found
+    @property
+    def ends(self) -> Ints:
+        """Where each slice ends in `records`, in bytes."""
+        return self.starts[1:] * (_WORDS * 8)
 
     @cached_property
     def row(self) -> NDArray[np.int32]:

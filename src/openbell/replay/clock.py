@@ -1,7 +1,10 @@
 """The one time of a running system, and the one handle that moves it."""
 
-from collections.abc import Sequence
 from typing import Protocol
+
+import numpy as np
+
+from openbell.market.columns import Ints
 
 
 class Cursor(Protocol):
@@ -21,7 +24,7 @@ class Hand:
 
     Attributes
     ----------
-    times_ns
+    times_ns : int64, shape (slices,)
         The moment of every slice of the chunk being played.
     slice
         Which of them is now; -1 before the first.
@@ -30,7 +33,7 @@ class Hand:
     __slots__ = ("slice", "times_ns")
 
     def __init__(self, start_ns: int) -> None:
-        self.times_ns: Sequence[int] = (start_ns,)
+        self.times_ns: Ints = np.array([start_ns], np.int64)
         self.slice = 0
 
 
@@ -49,4 +52,4 @@ class Clock:
 
     def now(self) -> int:
         """Nanoseconds since 1970-01-01 UTC: in a callback, exactly the slice's moment."""
-        return self._hand.times_ns[self._hand.slice]
+        return self._hand.times_ns.item(self._hand.slice)

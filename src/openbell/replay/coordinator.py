@@ -105,7 +105,7 @@ class Coordinator:
             window.load(chunk, self._open)
         self.chunk = chunk
         self._tape.load(chunk.records, chunk.ends)
-        self._hand.times_ns = chunk.times_ns
+        self._hand.times_ns = chunk.known_ns
         self._hand.slice = 0
 
     def _begin_session(self, step: Step) -> None:
@@ -117,7 +117,7 @@ class Coordinator:
         played = step.played
         assert played is not None
         data = self._session_data[played.calendar]
-        self.measured += measure(data, played, self._hand.times_ns[step.begin])
+        self.measured += measure(data, played, self._hand.times_ns.item(step.begin))
         data.close()
         self._open.remove(played.ordinal)
         self._tape.close_session(step.begin, played.session.label)

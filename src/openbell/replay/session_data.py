@@ -105,7 +105,7 @@ class Window:
     @property
     def now_ns(self) -> int:
         """The moment of the present slice."""
-        return self._hand.times_ns[self._hand.slice]
+        return self._hand.times_ns.item(self._hand.slice)
 
     @property
     def known(self) -> int:

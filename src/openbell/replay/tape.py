@@ -8,11 +8,14 @@ run's settings. The seal is the last digest. No wall-clock value and no metric i
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
+
+from openbell.market.columns import Ints
 
 # A decision: what, order number, instrument, its moment; then four numbers (see `Entry`).
 _DECISION = struct.Struct("<4q4d")
@@ -85,10 +88,10 @@ class Tape:
         self.digests: list[str] = []
         self._hash = hashlib.sha256(begin)
         self._records: memoryview = memoryview(b"")
-        self._ends: Sequence[int] = ()
+        self._ends: Ints = np.zeros(1, np.int64)
         self._hashed = 0
 
-    def load(self, records: memoryview, ends: Sequence[int]) -> None:
+    def load(self, records: memoryview, ends: Ints) -> None:
         """Take over the next chunk: its records as bytes, and where each slice ends in them."""
         self._records = records
         self._ends = ends
@@ -96,7 +99,7 @@ class Tape:
 
     def catch_up(self, at_slice: int) -> None:
         """Hash the data up to and including a slice."""
-        end = self._ends[at_slice]
+        end = self._ends.item(at_slice)
         if end > self._hashed:
             self._hash.update(self._records[self._hashed : end])
             self._hashed = end
