@@ -255,3 +255,10 @@ def test_the_doctor_finds_a_lake_that_is_none(place: Path) -> None:
     assert said.code == 1
     assert "lake is no lake" in said.out
     assert "1 thing to mend" in said.out
+
+
+def test_the_round_trips_of_a_run_are_a_table_like_its_fills(spy: Path) -> None:
+    words = ("--set", "fast=5", "--set", "slow=20", "--no-report")
+    run = openbell("backtest", "ema-cross", "--on", "XNYS:SPY/1m", *words, "--json").json
+    found = openbell("runs", "show", run["id"], "--table", "round_trips", "--json").json
+    assert len(found["profit"]) == run["round_trips"] > 0

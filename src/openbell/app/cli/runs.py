@@ -71,7 +71,7 @@ def show(
     ] = False,
     table: Annotated[
         str,
-        typer.Option("--table", help="Print a table instead: fills, orders, equity, log, …"),
+        typer.Option("--table", help="Print a table: fills, round_trips, orders, equity, …"),
     ] = "",
     runs: options.Runs = None,
     as_json: options.Json = False,
@@ -91,16 +91,19 @@ def show(
     page = folder / record.id / "files" / "report.html"
     has_page = "report.html" in record.files
     if report:
-        _show_report(record.id, page, has_page=has_page)
+        _show_report(record.id, page, has_page=has_page, as_json=as_json)
     elif table:
-        _show_table(record.tables, table, as_json=as_json)
+        from openbell.backtest.records import from_record
+        from openbell.report.export import tables
+
+        _show_table({**record.tables, **tables(from_record(record))}, table, as_json=as_json)
     elif as_json:
         say_json({**record.summary, "report": str(page) if has_page else None})
     else:
         _show_summary(record.summary, str(page) if has_page else "")
 
 
-def _show_report(run_id: str, page: Path, *, has_page: bool) -> None:
+def _show_report(run_id: str, page: Path, *, has_page: bool, as_json: bool) -> None:
     from openbell.market.errors import NotRecordedError
 
     if not has_page:
@@ -108,7 +111,10 @@ def _show_report(run_id: str, page: Path, *, has_page: bool) -> None:
             f"run {run_id} has no report",
             hint=f"make one: openbell backtest --config {page.parent / 'config.json'}",
         )
-    say_lines([str(page)])
+    if as_json:
+        say_json({"report": str(page)})
+    else:
+        say_lines([str(page)])
 
 
 def _show_table(tables: Mapping[str, Mapping[str, Any]], name: str, *, as_json: bool) -> None:
