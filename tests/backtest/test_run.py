@@ -13,7 +13,7 @@ from openbell.backtest.indicators import Column
 from openbell.backtest.result import RunResult
 from openbell.backtest.run import Code, run_backtest
 from openbell.backtest.strategy import SignalStrategy, Strategy
-from openbell.market.bars import Bars
+from openbell.market.bars import Bars, bars_from
 from openbell.market.errors import NotRecordedError, RunError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.moments import DAY_NS, HOUR_NS, iso, parse_moment
@@ -565,3 +565,12 @@ def test_thin_data_is_said_loudly(spy: Bars) -> None:
     thin = spy.take(slice(None, None, 5))
     found = run(cross(), store_of(thin))
     assert any("of the expected bars are there" in warning for warning in found.warnings)
+
+
+def test_bars_that_reach_over_the_close_are_warned_of() -> None:
+    opens = parse_moment("2024-03-04T14:30Z")
+    start = opens + np.arange(7) * HOUR_NS
+    prices = [np.full(7, 100.0)] * 5
+    hours = bars_from("XNYS:SPY/1h", start, start + HOUR_NS, prices)
+    found = play(script({}), hours)
+    assert any(warning.startswith("1 bars reach over") for warning in found.warnings)

@@ -283,6 +283,12 @@ def _warnings(engine: Engine, whole: float) -> tuple[str, ...]:
     if whole < _THIN:
         found.append(f"only {whole:.1%} of the expected bars are there; see openbell data check")
     corrupt = sum(c.corrupt for c in engine.system.counts.values())
+    over = sum(c.over_close for c in engine.system.counts.values())
+    if over:
+        found.append(
+            f"{over:,} bars reach over their session's close and were taken as known at it: a look "
+            "ahead, if they hold anything from after it"
+        )
     if corrupt:
         found.append(f"{corrupt:,} corrupt rows were withheld")
     return tuple(found)

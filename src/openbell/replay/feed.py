@@ -34,11 +34,15 @@ class Counts:
         Rows outside the hours played (before the open, in a break, at the close or later).
     corrupt
         Rows stored with the label `CORRUPT`.
+    over_close
+        Bars among the played whose interval ends after their session's close, at which they are
+        known: right if they hold nothing from after the close.
     """
 
     played: int = 0
     off_hours: int = 0
     corrupt: int = 0
+    over_close: int = 0
 
 
 class Feed:
@@ -92,6 +96,8 @@ class Feed:
         self.counts.played += ready
         rows, held = _cut(rows, ready)
         self._held = held.data if held else None
+        if isinstance(rows.data, Bars):
+            self.counts.over_close += int(np.count_nonzero(rows.known_ns < rows.data.end_ns))
         return rows
 
     def finish(self, agenda: Agenda) -> None:
