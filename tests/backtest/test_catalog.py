@@ -252,3 +252,10 @@ def test_settings_that_do_not_fit_are_refused(changes: Any, message: str) -> Non
         RunConfig.from_dict({"strategy": "ema-cross", "on": ["XNYS:SPY/1m"], **changes})
     with pytest.raises(UsageError, match="missing settings: on, strategy"):
         RunConfig.from_dict({})
+
+
+def test_a_file_that_exits_is_an_error_and_does_not_end_the_program(tmp_path: Path) -> None:
+    path = tmp_path / "leaves.py"
+    path.write_text("raise SystemExit(3)\n")
+    with pytest.raises(BadDataError, match="cannot be run: SystemExit: 3"):
+        load_strategy(str(path), {})

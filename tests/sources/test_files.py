@@ -124,3 +124,14 @@ def test_other_text_is_read_as_latin_1_and_that_is_noted() -> None:
     text, notes = utf8(Member("x", "Schluß;1\n".encode("latin-1")))
     assert text.decode() == "Schluß;1\n"
     assert notes == ["text read as latin-1"]
+
+
+def test_a_compression_that_is_not_known_is_not_called_damage(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "odd.zip", {"a.csv": ROWS})
+    with zipfile.ZipFile(path) as archive:
+        directory = archive.start_dir
+    content = bytearray(path.read_bytes())
+    content[8:10] = content[directory + 10 : directory + 12] = (99).to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(BadDataError, match="packed in a way that is not read"):
+        contents(path)

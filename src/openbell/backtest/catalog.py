@@ -152,7 +152,7 @@ def _run_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that exits must not end the program
         del sys.modules[name]
         raise BadDataError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module

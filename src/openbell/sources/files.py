@@ -185,7 +185,12 @@ def _zip_members(name: str, raw: bytes, max_bytes: int) -> Iterator[Member]:
                 with archive.open(info) as stream:
                     content = _bounded(inner, stream, max_bytes)
                 yield Member(inner, _unpacked(inner, content, max_bytes))
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+    except NotImplementedError as error:  # zipfile's word for a compression it does not know
+        raise BadDataError(
+            f"{name} is packed in a way that is not read: {error}",
+            hint="unpack it, and give the files or an ordinary zip of them",
+        ) from error
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise BadDataError(
             f"{name} is cut short or damaged: {error}", hint="fetch the file again"
         ) from error
