@@ -1,0 +1,171 @@
+/** Reading what comes from outside: every message is bounded, parsed and checked here, once. */
+
+import type { Bar, Config, MarketData, Position, Side } from "../../sdk/src/types";
+
+/** The longest message that is read, in bytes. */
+export const MESSAGE_BYTES_MAX = 1024 * 1024;
+
+/** Times are kept within the years 1 to 9999. */
+const TIME_MS_MAX = 253_402_300_799_999;
+
+/** A message breaks a rule; the text says which. */
+export class MessageError extends Error {
+  /** @param requestId of the message, where it could be read, so that it can be answered. */
+  constructor(text: string, readonly requestId: string | null = null) {
+    super(text);
+    this.name = "MessageError";
+  }
+}
+
+/** The JSON object in a text. Raises MessageError if it is too long, no JSON, or no object. */
+export function decode(text: string): Record<string, unknown> {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MESSAGE_BYTES_MAX) {
+    throw new MessageError(`message of ${bytes} bytes, the limit is ${MESSAGE_BYTES_MAX}`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new MessageError("message is not JSON");
+  }
+  return asObject(value, "message");
+}
+
+/** Market data from its wire form; `price` may stand as `close`, the time as ISO text or ms. */
+export function readMarketData(raw: Record<string, unknown>, symbol: string): MarketData {
+  const price = raw["price"] ?? raw["close"];
+  const item: MarketData = {
+    symbol: asText(raw["symbol"] ?? symbol, "symbol"),
+    price: asNumber(price, "price"),
+    volume: asSize(raw["volume"] ?? 0, "volume"),
+    timestamp: asTime(raw["timestamp"], "timestamp"),
+  };
+  for (const name of ["open", "high", "low", "close"] as const) {
+    if (raw[name] !== undefined && raw[name] !== null) item[name] = asNumber(raw[name], name);
+  }
+  return item;
+}
+
+/** Positions from their wire form: a list, or an object that holds one as `positions`. */
+export function readPositions(raw: unknown, symbol: string): Position[] {
+  const list = Array.isArray(raw) ? raw : asObject(raw, "position update")["positions"];
+  if (!Array.isArray(list)) throw new MessageError("positions is not a list");
+  return list.map((entry) => readPosition(asObject(entry, "position"), symbol));
+}
+
+function readPosition(raw: Record<string, unknown>, symbol: string): Position {
+  const entryPrice = asNumber(raw["entryPrice"] ?? raw["entry_price"] ?? 0, "entryPrice");
+  const quantity = asNumber(raw["quantity"] ?? raw["size"] ?? 0, "quantity");
+  return {
+    symbol: asText(raw["symbol"] ?? symbol, "symbol"),
+    side: asSide(raw["side"] ?? raw["direction"] ?? (quantity < 0 ? "SHORT" : "LONG")),
+    quantity: Math.abs(quantity),
+    entryPrice,
+    currentPrice: asNumber(raw["currentPrice"] ?? raw["current_price"] ?? entryPrice, "currentPrice"),
+    stopLoss: asOptional(raw["stopLoss"] ?? raw["stop_loss"], "stopLoss"),
+    takeProfit: asOptional(raw["takeProfit"] ?? raw["take_profit"], "takeProfit"),
+    timestamp: asStamp(raw["timestamp"]),
+    pnl: asNumber(raw["pnl"] ?? 0, "pnl"),
+    pnlPercent: asNumber(raw["pnlPercent"] ?? 0, "pnlPercent"),
+  };
+}
+
+/**
+ * The bars of a history answer: `{success, data: {bars}}`, the flat `{data: [bar, …]}`, or a list.
+ * Raises MessageError with the service's text if the answer is a refusal.
+ */
+export function readHistory(raw: unknown): Bar[] {
+  if (Array.isArray(raw)) return raw.map(readBar);
+  const answer = asObject(raw, "history answer");
+  if (answer["success"] === false) {
+    throw new MessageError(`history was refused: ${String(answer["error"])}`);
+  }
+  const data = answer["data"] ?? answer["bars"];
+  const bars = Array.isArray(data) ? data : asObject(data, "history data")["bars"];
+  if (!Array.isArray(bars)) throw new MessageError("history answer holds no list of bars");
+  return bars.map(readBar);
+}
+
+function readBar(raw: unknown): Bar {
+  const bar = asObject(raw, "bar");
+  const close = asNumber(bar["c"] ?? bar["close"], "close");
+  return {
+    t: asStamp(bar["t"] ?? bar["timestamp"]) ?? "",
+    o: asNumber(bar["o"] ?? bar["open"] ?? close, "open"),
+    h: asNumber(bar["h"] ?? bar["high"] ?? close, "high"),
+    l: asNumber(bar["l"] ?? bar["low"] ?? close, "low"),
+    c: close,
+    v: asSize(bar["v"] ?? bar["volume"] ?? 0, "volume"),
+  };
+}
+
+/** The text under a name, or the default where there is none; anything else is refused. */
+export function textOf(config: Config, name: string, fallback: string): string {
+  return asText(config[name] ?? fallback, name);
+}
+
+/** The whole number from `low` on under a name, or the default where there is none. */
+export function wholeOf(config: Config, name: string, fallback: number, low = 0): number {
+  const value = asNumber(config[name] ?? fallback, name);
+  if (!Number.isSafeInteger(value) || value < low) {
+    throw new MessageError(`${name} is ${value}; it must be a whole number from ${low} on`);
+  }
+  return value;
+}
+
+export function asObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new MessageError(`${what} is no object`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function asText(value: unknown, what: string): string {
+  if (typeof value !== "string" || value === "") throw new MessageError(`${what} is no text`);
+  return value;
+}
+
+function asNumber(value: unknown, what: string): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) {
+    throw new MessageError(`${what} is no number`);
+  }
+  return value;
+}
+
+function asSize(value: unknown, what: string): number {
+  const size = asNumber(value, what);
+  if (size < 0) throw new MessageError(`${what} is ${size}; it cannot be negative`);
+  return size;
+}
+
+function asOptional(value: unknown, what: string): number | null {
+  return value === undefined || value === null ? null : asNumber(value, what);
+}
+
+function asSide(value: unknown): Side {
+  const text = String(value).toUpperCase();
+  if (text === "LONG" || text === "BUY") return "LONG";
+  if (text === "SHORT" || text === "SELL") return "SHORT";
+  throw new MessageError(`side is ${JSON.stringify(value)}; it must be LONG or SHORT`);
+}
+
+function asStamp(value: unknown): string | number | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string" || typeof value === "number") return value;
+  throw new MessageError("timestamp is neither text nor number");
+}
+
+/** Milliseconds since 1970 UTC from ISO text (without an offset it is UTC) or from milliseconds. */
+export function asTime(value: unknown, what: string): number {
+  const ms = typeof value === "string" ? Date.parse(zoned(value)) : value;
+  if (typeof ms !== "number" || !Number.isFinite(ms) || Math.abs(ms) > TIME_MS_MAX) {
+    throw new MessageError(`${what} is no time: ISO text or milliseconds since 1970`);
+  }
+  return ms;
+}
+
+function zoned(text: string): string {
+  // JavaScript reads a date-time without an offset as local time; there is none of that here.
+  return /T\d/.test(text) && !/(Z|[+-]\d\d:?\d\d)$/i.test(text) ? `${text}Z` : text;
+}

@@ -1,0 +1,2 @@
+export * from "./main-bot";
+export * from "./positions";
