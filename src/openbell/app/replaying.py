@@ -5,6 +5,7 @@ from pathlib import Path
 
 from openbell.app.lake import Lake, open_lake
 from openbell.app.ranges import bounds
+from openbell.backtest.config import check_session, configured_calendars
 from openbell.market.errors import UsageError
 from openbell.market.moments import is_date
 from openbell.replay.system import ReplayPlan, System
@@ -17,6 +18,8 @@ def replay(  # noqa: PLR0913  # what is played, and how
     start: str = "",
     end: str = "",
     hours: str = "regular",
+    session_start: str = "",
+    session_end: str = "",
     derived: Sequence[str] = (),
     trailing: int = 0,
     speed: float = 0,
@@ -34,6 +37,9 @@ def replay(  # noqa: PLR0913  # what is played, and how
         First session label or moment, and the one to stop before; all there is when left out.
     hours
         ``regular``, or ``extended``: with pre- and post-market.
+    session_start, session_end
+        Regular hours to use instead of the calendars' own, on the venue's clocks: ``10:00``,
+        ``15:00``; those of the process's settings when left out.
     derived
         Wider bars to build on the way: ``5m``, ``1h``.
     trailing
@@ -56,7 +62,14 @@ def replay(  # noqa: PLR0913  # what is played, and how
     at = lake if isinstance(lake, Lake) else open_lake(lake)
     refs = [names] if isinstance(names, str) else list(names)
     pins = tuple(at.store.resolve(at.playable(ref)) for ref in refs)
-    spans = [bounds(pin.series.instrument, start, end) for pin in pins]
+    # Dates bound the replay as session labels: configured hours may begin before the calendar's.
+    labels = (start if is_date(start) else "", end if is_date(end) else "")
+    moments = ("" if labels[0] else start, "" if labels[1] else end)
+    spans = [bounds(pin.series.instrument, *moments) for pin in pins]
+    hours_of_day = (session_start, session_end)
+    if not any(hours_of_day):
+        hours_of_day = (at.settings.session_start, at.settings.session_end)
+    check_session(*hours_of_day)
     infos = [info for pin in pins if (info := at.store.info(pin)).rows]
     if not infos:
         raise UsageError("nothing is stored of what is to be played", hint="openbell data list")
@@ -64,9 +77,10 @@ def replay(  # noqa: PLR0913  # what is played, and how
         pins=pins,
         start_ns=max(min(i.first_ns for i in infos), min(span[0] for span in spans)),
         end_ns=min(max(i.last_ns for i in infos) + 1, max(span[1] for span in spans)),
-        labels=(start if is_date(start) else "", end if is_date(end) else ""),
+        labels=labels,
         extended=hours == "extended",
         derived=tuple(derived) or at.settings.derived,
         trailing=trailing or at.settings.trailing,
+        calendars=configured_calendars([pin.series.instrument for pin in pins], *hours_of_day),
     )
     return System(at.store, plan, {})

@@ -185,7 +185,13 @@ def ref_of(loaded: Loaded) -> str:
 
 def defaults(lake: Lake) -> dict[str, Any]:
     """What the process's settings say of every run."""
-    return {"trailing": lake.settings.trailing, "derived": lake.settings.derived}
+    known = lake.settings
+    return {
+        "trailing": known.trailing,
+        "derived": known.derived,
+        "session_start": known.session_start,
+        "session_end": known.session_end,
+    }
 
 
 def run_config(

@@ -1,6 +1,7 @@
 """Where things are kept: given outright, or by the environment, or by default."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,17 @@ class Settings:
     derived
         Timeframes built from base bars in a replay or run;
         ``OPENBELL_SESSION_HISTORICAL_BAR_TYPES`` (``5m,15m``), else none.
+    session_start, session_end
+        Regular hours instead of the calendars' own, on the venue's clocks;
+        ``OPENBELL_SESSION_START_TIME`` and ``OPENBELL_SESSION_END_TIME``. If one of them is set,
+        the other is 09:30 or 16:00; if none is, both are empty: every calendar's own hours, which
+        for US stocks are these.
+    check_interval_s
+        Session time between two checks for missing bars;
+        ``OPENBELL_DATA_UPKEEP_CHECK_INTERVAL_SECONDS``, else 60.
+    retry_missing
+        Whether missing bars are asked for again at every check;
+        ``OPENBELL_DATA_UPKEEP_RETRY_MISSING_BARS``, else true.
     """
 
     lake: Path
@@ -39,6 +51,10 @@ class Settings:
     cache: Path
     trailing: int = 0
     derived: tuple[str, ...] = ()
+    session_start: str = ""
+    session_end: str = ""
+    check_interval_s: int = 60
+    retry_missing: bool = True
 
 
 def settings(
@@ -67,6 +83,7 @@ def settings(
         return Path(given or known.get(PREFIX + name) or otherwise)
 
     derived = _engine(known, "SESSION_HISTORICAL_BAR_TYPES").split(",")
+    session_start, session_end = _session(known)
     return Settings(
         lake=folder("LAKE", lake, Path("lake")),
         runs=folder("RUNS", runs, Path("runs")),
@@ -74,6 +91,10 @@ def settings(
         cache=folder("CACHE", cache, _user_cache(known)),
         trailing=_count(known, "SESSION_HISTORICAL_TRAILING_DAYS"),
         derived=tuple(code.strip() for code in derived if code.strip()),
+        session_start=session_start,
+        session_end=session_end,
+        check_interval_s=_count(known, "DATA_UPKEEP_CHECK_INTERVAL_SECONDS", 60, least=1),
+        retry_missing=_flag(known, "DATA_UPKEEP_RETRY_MISSING_BARS", otherwise=True),
     )
 
 
@@ -87,8 +108,35 @@ def _engine(known: Mapping[str, str], name: str) -> str:
     return known.get(PREFIX + name) or known.get(name) or ""
 
 
-def _count(known: Mapping[str, str], name: str) -> int:
-    text = _engine(known, name) or "0"
-    if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"{PREFIX}{name} is `{text}`", hint="set it to a whole number, 0 or more")
+def _session(known: Mapping[str, str]) -> tuple[str, str]:
+    """Configured session hours; empty when neither is set."""
+    names = ("SESSION_START_TIME", "SESSION_END_TIME")
+    given = [_engine(known, name) for name in names]
+    if not any(given):
+        return "", ""
+    for name, text in zip(names, given, strict=True):
+        if text and not _TIME.fullmatch(text):
+            raise UsageError(f"{PREFIX}{name} is `{text}`", hint="set it to a time of day: 09:30")
+    return given[0] or "09:30", given[1] or "16:00"
+
+
+_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d|24:00")
+
+
+def _count(known: Mapping[str, str], name: str, otherwise: int = 0, *, least: int = 0) -> int:
+    text = _engine(known, name) or str(otherwise)
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise UsageError(
+            f"{PREFIX}{name} is `{text}`", hint=f"set it to a whole number, {least} or more"
+        )
     return int(text)
+
+
+def _flag(known: Mapping[str, str], name: str, *, otherwise: bool) -> bool:
+    text = _engine(known, name)
+    if text and text.lower() not in _FLAGS:
+        raise UsageError(f"{PREFIX}{name} is `{text}`", hint=f"set it to {' or '.join(_FLAGS)}")
+    return _FLAGS[text.lower()] if text else otherwise
+
+
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}

@@ -1,11 +1,15 @@
 """The configuration of a run: everything that decides its result, as values that can be stored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 from openbell.backtest.orders import FILL_MODES, FillMode
+from openbell.market.calendar_hours import minutes
+from openbell.market.calendars import Calendar, calendar, override_hours
 from openbell.market.errors import UsageError
+from openbell.market.instrument import Instrument
 
 Sizing = Literal["units", "cash", "percent", "volatility", "risk"]
 SIZINGS: dict[Sizing, str] = {
@@ -70,6 +74,10 @@ class RunConfig:
         Range, half-open: session labels (``2011-03-14``) or moments; empty for all there is.
     hours
         Regular or extended.
+    session_start, session_end
+        Regular hours to use instead of the calendars' own, on the venue's clocks: ``10:00`` and
+        ``15:00``. A start that is not before the end is on the evening before; early closes stay
+        early. Both empty: the calendars' own.
     cash
         Money to begin with.
     sizing, size
@@ -125,6 +133,8 @@ class RunConfig:
     seed: int = 0
     close_at_end: bool = False
     as_of: str = ""
+    session_start: str = ""
+    session_end: str = ""
 
     def __post_init__(self) -> None:
         _make_floats(self, "cash", "size", "leverage", "min_quality", "lot", "price_step")
@@ -142,6 +152,7 @@ class RunConfig:
             _require(value >= 0, f"{name} is {value}", "costs are zero or more")
         if self.lot is not None:
             _require(self.lot > 0, f"lot is {self.lot}", "a lot is greater than zero")
+        check_session(self.session_start, self.session_end)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""
@@ -182,9 +193,49 @@ class RunConfig:
         except (TypeError, ValueError) as error:
             raise UsageError(f"the configuration does not fit: {error}") from None
 
+    def deciding(self) -> dict[str, Any]:
+        """The values of `to_dict` that name and seal a run; hours that are not configured are none.
+
+        So runs made before hours could be configured keep their id and their seal.
+        """
+        found = self.to_dict()
+        if not self.session_start:
+            del found["session_start"], found["session_end"]
+        return found
+
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
         """The same run with these parameters over its own."""
         return replace(self, parameters={**self.parameters, **parameters})
+
+
+def check_session(start: str, end: str) -> None:
+    """Check configured session hours; `UsageError` if one is missing or no time of day."""
+    if start or end:
+        _require(
+            bool(start and end),
+            f"session_start is `{start}` and session_end `{end}`",
+            "give both, for instance 09:30 and 16:00, or neither",
+        )
+        minutes(start)
+        minutes(end)
+
+
+def configured_calendars(
+    instruments: Iterable[Instrument], start: str, end: str
+) -> dict[str, Calendar]:
+    """Calendars with configured hours by instrument, as a `ReplayPlan` takes them.
+
+    Empty when nothing is configured: every instrument then has its calendar's own hours.
+    Instruments of one calendar share one, so that they share their sessions.
+    """
+    if not start:
+        return {}
+    return {str(i): _configured(calendar(i.place.calendar), start, end) for i in instruments}
+
+
+@lru_cache(maxsize=32)
+def _configured(base: Calendar, start: str, end: str) -> Calendar:
+    return override_hours(base, start, end)
 
 
 _REQUIREMENT_SIZINGS = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from openbell.backtest.config import RunConfig
+from openbell.backtest.config import RunConfig, configured_calendars
 from openbell.backtest.engine import Engine, Played
 from openbell.backtest.orders import FILL_MODES, OPTIMISTIC
 from openbell.backtest.result import RunResult, SessionLine
@@ -73,6 +73,9 @@ def plan_run(config: RunConfig, store: ReadStore, pins: Sequence[Pin]) -> Replay
         derived=config.derived,
         trailing=config.trailing,
         history=config.history,
+        calendars=configured_calendars(
+            [pin.series.instrument for pin in pins], config.session_start, config.session_end
+        ),
     )
 
 
@@ -99,7 +102,7 @@ def terms_for(config: RunConfig, pins: Sequence[Pin]) -> tuple[Terms, ...]:
 
 def settings_of(config: RunConfig, strategy: Strategy) -> dict[str, object]:
     """What the seal begins with: all settings that decide, none that only name or find."""
-    found = config.to_dict()
+    found = config.deciding()
     for name in ("on", "as_of", "strategy", "min_quality", "benchmark", "history"):
         found.pop(name)
     return {**found, "strategy": type(strategy).__name__, "parameters": strategy.parameters}
@@ -153,7 +156,7 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
 
 def run_id(config: RunConfig, pins: Sequence[Pin], code: Code) -> str:
     """The name of a run: the same configuration, versions and code have the same."""
-    what = {"config": config.to_dict(), "pins": [str(pin) for pin in pins], "code": code.hash}
+    what = {"config": config.deciding(), "pins": [str(pin) for pin in pins], "code": code.hash}
     return hashlib.sha256(_canonical(what)).hexdigest()[:8]
 
 

@@ -40,6 +40,7 @@ def backtest(
     start: options.From = "",
     end: options.To = "",
     hours: options.Hours = None,
+    session: options.Session = "",
     set_: options.Set = None,
     cash: options.Cash = None,
     size: options.Size = None,
@@ -111,6 +112,8 @@ def _values(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:
 
     values = defaults(at) | (read_config(given["config"]) if given["config"] else {})
     own = {name: given[name] for name in _NAMES if given[name] not in (None, "", [])}
+    if given["session"]:
+        own["session_start"], own["session_end"] = options.session_hours(given["session"])
     costs = {name: given[name] for name in _COSTS if given[name] is not None}
     if costs:
         own["costs"] = {**values.get("costs", {}), **costs}
@@ -202,6 +205,7 @@ def sweep(
     start: options.From = "",
     end: options.To = "",
     hours: options.Hours = None,
+    session: options.Session = "",
     set_: Annotated[
         list[str] | None,
         typer.Option(

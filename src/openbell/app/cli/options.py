@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from openbell.market.errors import UsageError
 
 _DATA, _RUN, _COST, _KEEP = "Data", "Run", "Costs", "Where things are"
 
@@ -49,6 +52,15 @@ Hours = Annotated[
     typer.Option(
         "--hours", metavar="WHICH", rich_help_panel=_DATA,
         help="regular, or extended: with pre- and post-market.", show_default="regular",
+    ),
+]  # fmt: skip
+Session = Annotated[
+    str,
+    typer.Option(
+        "--session", metavar="START-END", rich_help_panel=_DATA,
+        help="Regular hours instead of the calendar's own, on the venue's clocks: 10:00-15:00, "
+        "or overnight 18:00-17:00. Early closes stay early.",
+        show_default="the calendar's",
     ),
 ]  # fmt: skip
 On = Annotated[
@@ -214,3 +226,20 @@ Config = Annotated[
         help="Settings of a run (runs/ID/files/config.json); options here come before them.",
     ),
 ]  # fmt: skip
+
+
+def session_hours(text: str) -> tuple[str, str]:
+    """Start and end of ``10:00-15:00``; both empty for an empty text.
+
+    Raises
+    ------
+    UsageError
+        If it is not two times of day.
+    """
+    start, _, end = (part.strip() for part in text.partition("-"))
+    if text and not (_TIME.fullmatch(start) and _TIME.fullmatch(end)):
+        raise UsageError(f"--session is `{text}`", hint="write it as 10:00-15:00")
+    return start, end
+
+
+_TIME = re.compile(r"\d{1,2}:\d{2}")

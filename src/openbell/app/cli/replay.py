@@ -28,6 +28,7 @@ def replay(
     start: options.From = "",
     end: options.To = "",
     hours: options.Hours = None,
+    session: options.Session = "",
     derived: options.Derived = None,
     speed: Annotated[
         float,
@@ -54,9 +55,10 @@ def replay(
             raise UsageError("--date is one session", hint="leave --from and --to out")
         start = date
         end = (parse_date(date) + timedelta(days=1)).isoformat()
+    opens, closes = options.session_hours(session)
     system = build(
         names, lake=lake, start=start, end=end, hours=hours or "regular",
-        derived=derived or (), speed=speed,
+        session_start=opens, session_end=closes, derived=derived or (), speed=speed,
     )  # fmt: skip
     seen = _Seen(system, limit)
     with working("playing") as (progress, cancel):
