@@ -12,6 +12,7 @@ quality/    completeness, gaps with reasons, checks
 replay/     the session engine: clock, coordinator, upkeep, tape and seal
 backtest/   strategies, orders, fills, money, figures, sweeps, verification
 report/     what a run came to: page, pictures, tables
+bridge/     strategies in other languages: channels, history, lock-step
 app/        settings, wiring, the command line
 
 >>> import openbell as ob

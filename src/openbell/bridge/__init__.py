@@ -1,0 +1,1 @@
+"""Strategies in other languages: channels and messages, history, the private Redis."""
