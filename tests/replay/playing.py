@@ -29,9 +29,9 @@ class Stored:
     def system(self, start: str, end: str, **plan: Any) -> System:
         """A system over all pins, from one moment to before the other."""
         pins = plan.pop("pins", self.pins)
-        settings = plan.pop("settings", {})
+        settings, pace = plan.pop("settings", {}), plan.pop("pace", None)
         spanned = ReplayPlan(pins, parse_moment(start), parse_moment(end), **plan)
-        return System(self.store, spanned, settings)
+        return System(self.store, spanned, settings, pace=pace)
 
 
 def stored(*data: Data) -> Stored:

@@ -197,15 +197,20 @@ def test_several_calendars_play_side_by_side(samples: Path, per_chunk: int) -> N
     assert system.counts["XNYS:SPY/1m"].played == 780
 
 
-def test_a_start_and_an_end_in_the_middle_of_a_session() -> None:
+def test_a_start_in_the_middle_of_a_session_catches_up_from_its_open() -> None:
     whole = every_minute("XNYS:SPY/1m", "2019-06-03T13:30Z", "2019-06-04T20:00Z")
-    system = stored(whole).system("2019-06-03T15:00Z", "2019-06-04T16:00Z", derived=("1h",))
-    found = records(system)
+    plan = ("2019-06-03T15:00Z", "2019-06-04T16:00Z")
+    found = records(stored(whole).system(*plan, derived=("1h",)))
     bars = [r.key_ns for r in found if r.kind == "bar"]
-    assert (iso(bars[0]), iso(bars[-1])) == ("2019-06-03T15:00:00Z", "2019-06-04T15:59:00Z")
+    assert (iso(bars[0]), iso(bars[-1])) == ("2019-06-03T13:30:00Z", "2019-06-04T15:59:00Z")
     assert [r.kind for r in found if r.kind in ("open", "close")] == ["open", "close"] * 2
-    assert len(bars) == 300 + 150
-    assert all(m.present < m.expected == 390 for m in system.coordinator.measured)
+    system = stored(whole).system(*plan, derived=("1h",))
+    seen = [(iso(s.time_ns), len(s.session["XNYS:SPY"].bars())) for s in system]
+    assert seen[0] == ("2019-06-03T15:01:00Z", 91)
+    assert sum("2019-06-03" in moment for moment, _ in seen) == 300
+    full, half = system.coordinator.measured
+    assert full.present == full.expected == 390
+    assert half.present < half.expected == 390
 
 
 def year_of_minutes(days: Ints) -> Bars:

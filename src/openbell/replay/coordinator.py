@@ -8,17 +8,26 @@ One pass over a replay, as `steps` does it:
    data turns, upkeep measures (`upkeep.py`), the consumer is told, the tape cuts its digest.
 4. Slices in between are handed to the consumer as a step, whose slices `release` releases one
    by one. Releasing a slice changes one integer.
+
+With a pace (`pacing.py`), every slice and roll waits until it is due. What was known before the
+replay's start is caught up: it is released at once, and nobody is called for it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
 
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.replay import kernels
 from openbell.replay.chunk import Chunk, Step
 from openbell.replay.clock import Hand
+from openbell.replay.followers import Follower
+from openbell.replay.pacing import Mark, Pace
 from openbell.replay.session_data import SessionData, Window
 from openbell.replay.tape import Tape
 from openbell.replay.upkeep import Measured, measure
+
+CATCH_UP = -1  # kind of a step whose slices were released already, unseen
 
 
 class Coordinator:
@@ -34,6 +43,10 @@ class Coordinator:
         By calendar, as on the agenda.
     tape
         Where everything goes in order.
+    pace
+        What slices wait for; None to wait for nothing.
+    begin_ns
+        What is known by then is caught up.
 
     Attributes
     ----------
@@ -41,18 +54,36 @@ class Coordinator:
         The chunk being played.
     measured
         Completeness of every session that has closed, per instrument.
+    open_sessions
+        Ordinals of the sessions that are open.
+    followers
+        Who else gets every slice.
+    before_chunk
+        Called before a chunk is loaded, while everything stands as the one before left it.
     """
 
-    def __init__(
-        self, hand: Hand, windows: Sequence[Window], session_data: Sequence[SessionData], tape: Tape
+    def __init__(  # it brings all parts of a replay together
+        self,
+        hand: Hand,
+        windows: Sequence[Window],
+        session_data: Sequence[SessionData],
+        tape: Tape,
+        pace: Pace | None,
+        begin_ns: int,
     ) -> None:
         self.chunk: Chunk
         self.measured: list[Measured] = []
+        self.open_sessions: list[int] = []
+        self.followers: list[Follower] = []
+        self.before_chunk: Callable[[], None] = lambda: None
         self._hand = hand
         self._windows = windows
         self._session_data = session_data
         self._tape = tape
-        self._open: list[int] = []
+        self._pace = pace
+        self._begin_ns = begin_ns
+        self._joining: list[Step] = []
+        self._marks: list[Mark] = []
 
     def steps(
         self,
@@ -72,46 +103,110 @@ class Coordinator:
         Raises
         ------
         CancelledError
-            Between two steps, if `cancel` asks to stop.
+            Between two steps, or while waiting, if `cancel` asks to stop.
         """
-        done = 0
+        if self._pace is not None:
+            self._pace.cancel = cancel
         for chunk in chunks:
+            self.before_chunk()
             self._load(chunk)
             for step in chunk.steps:
                 if cancel is not None:
                     cancel.check()
-                if step.kind == kernels.BAR:
-                    yield step
-                    continue
-                self._hand.slice = step.begin
-                if step.kind == kernels.OPEN:
-                    self._begin_session(step)
-                    yield step
-                    continue
-                yield step
-                self._end_session(step)
-                done += 1
-                progress(done, sessions, "sessions")
+                yield from self._play(step)
+                if step.kind == kernels.CLOSE:
+                    progress(len(self._tape.digests), sessions, "sessions")
 
     def release(self, step: Step) -> Iterator[int]:
-        """Release the slices of a step one after the other; gives each slice's position."""
+        """Release the slices of a step one after the other; gives each slice's position.
+
+        Raises
+        ------
+        Rewind, CancelledError
+            See `Pace.admit`.
+        """
+        if self._pace is not None or self.followers:
+            yield from self._release_watched(step)
+            return
         hand = self._hand
         for i in range(step.begin, step.end):
             hand.slice = i
             yield i
 
+    def _release_watched(self, step: Step) -> Iterator[int]:
+        """As `release`, each slice when it is due, and to followers as well."""
+        hand, pace, marks = self._hand, self._pace, self._marks
+        for i in range(step.begin, step.end):
+            if pace is not None:
+                pace.admit(hand.times_ns.item(i), marks[i])
+            hand.slice = i
+            for follower in self.followers:
+                follower.offer(i)
+            yield i
+            for follower in self.followers:
+                follower.settle()
+
     def _load(self, chunk: Chunk) -> None:
         for window in self._windows:
-            window.load(chunk, self._open)
+            window.load(chunk, self.open_sessions)
         self.chunk = chunk
         self._tape.load(chunk.records, chunk.ends)
         self._hand.times_ns = chunk.known_ns
         self._hand.slice = 0
+        if self._pace is not None:
+            self._marks = _marks(chunk)
 
-    def _begin_session(self, step: Step) -> None:
+    def _play(self, step: Step) -> Iterator[Step]:
+        if step.kind == kernels.BAR:
+            yield from self._play_slices(step)
+        elif step.kind == kernels.OPEN:
+            yield from self._open(step)
+        else:
+            yield from self._join(step.begin - 1)
+            self._admit(step.begin)
+            self._hand.slice = step.begin
+            yield step
+            self._end_session(step)
+
+    def _play_slices(self, step: Step) -> Iterator[Step]:
+        begin = step.begin
+        if self._joining:
+            times_ns = self._hand.times_ns[step.begin : step.end]
+            begin += int(times_ns.searchsorted(self._begin_ns, "right"))
+            if begin > step.begin:
+                self._hand.slice = begin - 1
+                yield Step(CATCH_UP, step.begin, begin, None)
+            if begin < step.end:
+                yield from self._join(begin - 1)
+        if begin < step.end:
+            yield step._replace(begin=begin)
+
+    def _open(self, step: Step) -> Iterator[Step]:
         assert step.played is not None
-        self._open.append(step.played.ordinal)
+        caught_up = self._hand.times_ns.item(step.begin) < self._begin_ns
+        if not caught_up:
+            yield from self._join(step.begin - 1)
+            if self._pace is not None and not self.open_sessions:
+                self._pace.cross_to(step.played.session.open_ns)
+            self._admit(step.begin)
+        self._hand.slice = step.begin
+        self.open_sessions.append(step.played.ordinal)
         self._session_data[step.played.calendar].open(step.played)
+        if caught_up:
+            self._joining.append(step)
+        else:
+            yield step
+
+    def _join(self, at: int) -> Iterator[Step]:
+        """Tell the consumer of the sessions it joins, now that they are caught up."""
+        if self._joining and self._pace is not None:
+            self._pace.begin(self._begin_ns)
+        while self._joining:
+            yield self._joining.pop(0)._replace(begin=at, end=at + 1)
+
+    def _admit(self, at: int) -> None:
+        if self._pace is not None:
+            self._pace.admit(self._hand.times_ns.item(at), self._marks[at])
 
     def _end_session(self, step: Step) -> None:
         played = step.played
@@ -119,5 +214,27 @@ class Coordinator:
         data = self._session_data[played.calendar]
         self.measured += measure(data, played, self._hand.times_ns.item(step.begin))
         data.close()
-        self._open.remove(played.ordinal)
+        self.open_sessions.remove(played.ordinal)
         self._tape.close_session(step.begin, played.session.label)
+
+
+def _marks(chunk: Chunk) -> list[Mark]:
+    """What there is at each slice, for its pace."""
+    brought = np.diff(chunk.counts, axis=1, prepend=0) > 0
+    kinds = np.array([track.kind for track in chunk.tracks])
+    bars = brought[kinds == kernels.BAR].any(axis=0)
+    based = np.flatnonzero(brought[kinds != kernels.DERIVED].any(axis=0))
+    marks = np.full(len(chunk.known_ns), int(Mark.SLICE))
+    closes = []
+    for step in chunk.steps:
+        if step.kind != kernels.BAR:
+            marks[step.begin] = Mark.CLOSE if step.kind == kernels.CLOSE else Mark.ROLL
+            closes += [step.begin] if step.kind == kernels.CLOSE else []
+    marks[bars] |= Mark.BAR
+    everywhere = np.arange(len(marks))
+    never = len(marks)
+    next_based = np.append(based, never)[based.searchsorted(everywhere)]
+    at_close = np.array(closes, np.int64)
+    next_close = np.append(at_close, never)[at_close.searchsorted(everywhere)]
+    marks[next_close < next_based] |= Mark.DRY
+    return [Mark(mark) for mark in marks.tolist()]

@@ -1,18 +1,18 @@
-"""Prefetch: the next chunk is read and prepared on a thread of its own while this one plays."""
+"""Prefetch: the next chunk is read and prepared beside the replay while this one plays."""
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from openbell.market.errors import ReplayError
+from openbell.replay.scheduler import Scheduler, Threads
 
 T = TypeVar("T")
-_POLL_S = 0.1
+_JOIN_S = 30.0
 
 
 class Prefetcher(Generic[T]):
-    """Runs an iterator on its own thread, at most `ahead` items before whoever takes them.
+    """Runs an iterator on a worker of its own, at most `ahead` items before whoever takes them.
 
     An error in the iterator surfaces when its item would have been taken. Items come in the
     iterator's order, whatever the timing.
@@ -23,54 +23,72 @@ class Prefetcher(Generic[T]):
         Reads only what was pinned at the start; emits no events.
     ahead
         How many prepared items may wait.
+
+    Attributes
+    ----------
+    waited_ns
+        How long takers waited for items that were not ready, the first one included.
     """
 
-    def __init__(self, items: Iterator[T], *, ahead: int = 1) -> None:
+    def __init__(
+        self, items: Iterator[T], scheduler: Scheduler | None = None, *, ahead: int = 1
+    ) -> None:
+        self.waited_ns = 0
         self._items = items
-        self._ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(ahead)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="openbell-prefetch", daemon=True)
-        self._thread.start()
+        self._ahead = ahead
+        self._scheduler = scheduler or Threads()
+        self._monitor = self._scheduler.monitor()
+        self._ready: deque[T] = deque()
+        self._error: BaseException | None = None
+        self._is_over = False
+        self._is_closed = False
+        self._worker = self._scheduler.start("openbell-prefetch", self._run)
 
     def __iter__(self) -> Iterator[T]:
         while True:
-            item, error = self._take()
-            if error is not None:
-                raise error
-            if item is None:
-                return
+            with self._monitor:
+                self._await_item()
+                if not self._ready:
+                    break
+                item = self._ready.popleft()
+                self._monitor.notify_all()
             yield item
+        if self._error is not None:
+            raise self._error
 
-    def close(self, *, timeout_s: float = 30.0) -> None:
-        """End the thread, finished or not; raise `ReplayError` if it does not end in time."""
-        self._stop.set()
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            raise ReplayError(f"{self._thread.name} is still busy after {timeout_s} s")
+    def close(self, *, timeout_s: float = _JOIN_S) -> None:
+        """End the worker, finished or not; raise `ReplayError` if it does not end in time."""
+        with self._monitor:
+            self._is_closed = True
+            self._monitor.notify_all()
+        self._worker.join(timeout_s)
+        if self._worker.is_alive():
+            raise ReplayError(f"{self._worker.name} is still busy after {timeout_s} s")
 
-    def _take(self) -> tuple[T | None, BaseException | None]:
-        while True:
-            try:
-                return self._ready.get(timeout=_POLL_S)
-            except queue.Empty:
-                if not self._thread.is_alive() and self._ready.empty():
-                    raise ReplayError(f"{self._thread.name} ended without a last word") from None
-
-    def _put(self, item: T | None, error: BaseException | None) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._ready.put((item, error), timeout=_POLL_S)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def _await_item(self) -> None:
+        if self._ready or self._is_over:
+            return
+        began_ns = self._scheduler.now_ns()
+        while not (self._ready or self._is_over):
+            self._monitor.wait()
+        self.waited_ns += self._scheduler.now_ns() - began_ns
 
     def _run(self) -> None:
         try:
             for item in self._items:
-                if not self._put(item, None):
-                    return
+                if not self._put(item):
+                    break
         except BaseException as error:  # noqa: BLE001  # raised again where the item is taken
-            self._put(None, error)
-        else:
-            self._put(None, None)
+            self._error = error
+        finally:
+            with self._monitor:
+                self._is_over = True
+                self._monitor.notify_all()
+
+    def _put(self, item: T) -> bool:
+        with self._monitor:
+            while len(self._ready) >= self._ahead and not self._is_closed:
+                self._monitor.wait()
+            self._ready.append(item)
+            self._monitor.notify_all()
+            return not self._is_closed

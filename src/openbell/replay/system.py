@@ -1,72 +1,45 @@
 """A system: one replay, built from pins, started, played to its end, and stopped in order."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import Literal, Self
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, Self
 
 from openbell.market.calendars import Calendar, calendar
 from openbell.market.errors import ReplayError, UsageError
-from openbell.market.instrument import Instrument, Pin
+from openbell.market.instrument import Instrument
 from openbell.market.moments import START_OF_TIME_NS
 from openbell.market.progress import CancelToken, Progress, silent
-from openbell.market.timeframe import timeframe
 from openbell.ports import ReadStore
 from openbell.replay import kernels
 from openbell.replay.agenda import plan_agenda
-from openbell.replay.chunk import Chunk, Rows, Step, Track, prepare
+from openbell.replay.chunk import Chunk, Rows, Step
 from openbell.replay.clock import Clock, Hand
 from openbell.replay.coordinator import Coordinator
-from openbell.replay.feed import Counts, DerivedFeed, Feed, Reader
+from openbell.replay.feed import Counts, Feed
+from openbell.replay.followers import Follower
+from openbell.replay.pacing import Pace, Rewind
+from openbell.replay.plan import ReplayPlan
 from openbell.replay.prefetch import Prefetcher
+from openbell.replay.scheduler import Scheduler, Threads
 from openbell.replay.session_data import InstrumentData, SessionData, Window
 from openbell.replay.slices import Slice, SliceMaker
+from openbell.replay.supply import Supply, cast, stored_supply
 from openbell.replay.tape import Tape, genesis
 
-State = Literal["stopped", "running"]
+__all__ = ["ReplayPlan", "State", "System"]
 
-_ROWS_PER_CHUNK = 16_000  # what fits into the processor's cache with its records
-_KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
+State = Literal["stopped", "running", "paused"]
+
+_CHECKPOINTS = 256  # kept at most; beyond, every other one is dropped
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayPlan:
-    """What to play.
+class _Checkpoint(NamedTuple):
+    """A replay between two chunks: everything needed to go on from there."""
 
-    Attributes
-    ----------
-    pins
-        Versions of series: base bars, trades, quotes; at most one of a kind per instrument.
-        Instruments are registered in the order in which they first occur.
-    start_ns, end_ns
-        The range, half-open; rows are played by their start or time.
-    labels
-        First session label, and the one before which the last lies; empty for no bound.
-    extended
-        Whether sessions are played from pre-market to post-market.
-    derived
-        Timeframes built from base bars, for every instrument that has bars.
-    trailing
-        How many finished sessions are kept at hand before the current one.
-    history
-        How many rows of every track stay visible behind the present one.
-    sessions_per_chunk
-        How many sessions are prepared at once; 0 lets the size of the data decide. Changes
-        nothing but speed and memory.
-    calendars
-        Calendars to use instead of the venue's own, by instrument name.
-    """
-
-    pins: tuple[Pin, ...]
-    start_ns: int
-    end_ns: int
-    labels: tuple[str, str] = ("", "")
-    extended: bool = False
-    derived: tuple[str, ...] = ()
-    trailing: int = 0
-    history: int = 500
-    sessions_per_chunk: int = 0
-    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    after_ns: int
+    parts: tuple[Any, ...]
+    kept: object
 
 
 class System:
@@ -75,27 +48,47 @@ class System:
     Built parts are attributes: `clock`, `session_data` (one per calendar), `coordinator`, `tape`.
     A system plays once.
 
+    Parameters
+    ----------
+    settings
+        What the seal begins with.
+    pace
+        How fast it goes; None for as fast as the data comes, with nothing to hold it.
+    scheduler
+        Where threads and real time come from.
+
+    Attributes
+    ----------
+    pace
+        To pause, step, seek and change the speed; None if there is none.
+    keep
+        With a pace: called between chunks for what a consumer wants back from `rewind`.
+
     Raises
     ------
     UsageError, RunError
         If the plan cannot be played: no bars, no session, a derived timeframe that does not fit.
     """
 
-    def __init__(
+    def __init__(  # what is played, then how
         self,
         store: ReadStore,
         plan: ReplayPlan,
         settings: Mapping[str, object],
         *,
+        pace: Pace | None = None,
+        scheduler: Scheduler | None = None,
         lead_in: bool = True,
     ) -> None:
         self.plan = plan
-        self.state: State = "stopped"
-        self.instruments = _instruments(plan.pins)
-        self.names = tuple(str(i) for i in self.instruments)
-        own = [_calendar_of(i, plan) for i in self.instruments]
-        self.calendars = tuple(dict.fromkeys(own))
-        self._calendar_of = [self.calendars.index(c) for c in own]
+        self.pace = pace
+        self.keep: Callable[[], object] = lambda: None
+        self._store = store
+        self._scheduler = scheduler or Threads()
+        self._cast = cast((pin.series for pin in plan.pins), lambda i: _calendar_of(i, plan))
+        self.instruments = self._cast.instruments
+        self.names = self._cast.names
+        self.calendars = self._cast.calendars
         self.agenda = plan_agenda(
             self.calendars,
             plan.start_ns,
@@ -103,39 +96,46 @@ class System:
             labels=plan.labels,
             extended=plan.extended,
         )
-        self._streams = self._plan_streams(store)
-        self.tracks = tuple(stream.track for stream in self._streams)
+        self._supply = self._make_supply()
+        self.tracks = tuple(stream.track for stream in self._supply.streams)
         self._hand = Hand(int(self.agenda.open_ns[0]))
         self.clock = Clock(self._hand)
         self.tape = Tape(genesis(settings))
         self._windows = [
             Window(k, stream.empty(), plan.history, self._hand)
-            for k, stream in enumerate(self._streams)
+            for k, stream in enumerate(self._supply.streams)
         ]
         self.session_data = self._make_session_data()
-        self.coordinator = Coordinator(self._hand, self._windows, self.session_data, self.tape)
+        self.coordinator = Coordinator(
+            self._hand, self._windows, self.session_data, self.tape, pace, plan.start_ns
+        )
         self._prefetch: Prefetcher[Chunk] | None = None
+        self._is_stopped = False
+        self._checkpoints: list[_Checkpoint] = []
         self._maker: SliceMaker | None = None
+        if pace is not None:
+            self.coordinator.before_chunk = self._check_in
         if plan.trailing and lead_in:
-            self._lead_in(store)
+            self._lead_in()
 
     # What it plays
 
     @property
     def counts(self) -> dict[str, Counts]:
         """What became of the rows read, by series."""
-        return {str(s.series): s.counts for s in self._streams if isinstance(s, Feed)}
+        return self._supply.counts
 
     def track(self, instrument: int, kind: str = "") -> int:
         """Position of a track: base bars by default, else a timeframe, ``trades`` or ``quotes``."""
-        for position, stream in enumerate(self._streams):
+        streams = self._supply.streams
+        for position, stream in enumerate(streams):
             if stream.track.instrument == instrument and (
                 stream.series.kind == kind or (not kind and stream.track.kind == kernels.BAR)
             ):
                 return position
         raise UsageError(
             f"{kind or 'bars'} of {self.names[instrument]} is not played",
-            hint=f"played are {', '.join(str(s.series) for s in self._streams)}",
+            hint=f"played are {', '.join(str(s.series) for s in streams)}",
         )
 
     def window(self, track: int) -> Window:
@@ -144,16 +144,32 @@ class System:
 
     # Its life
 
+    @property
+    def state(self) -> State:
+        """Whether it is stopped (not started yet, or over), running, or held by its pace."""
+        if self._prefetch is None or self._is_stopped:
+            return "stopped"
+        return "paused" if self.pace is not None and self.pace.is_paused else "running"
+
     def start(self) -> None:
         """Begin: prefetch reads and prepares the first sessions. A system starts once."""
         if self._prefetch is not None:
             raise ReplayError("this system was started before", hint="build a new one")
-        self._prefetch = Prefetcher(self._chunks())
-        self.state = "running"
+        self._prefetch = Prefetcher(self._supply.chunks(), self._scheduler)
 
     def stop(self) -> None:
-        """End prefetch and wait for it; does nothing if the system is stopped."""
-        self.state = "stopped"
+        """End what runs beside it, in order: pace, followers, prefetch. May be called again.
+
+        Raises
+        ------
+        ReplayError
+            If a thread does not end in time; it is named.
+        """
+        self._is_stopped = True
+        if self.pace is not None:
+            self.pace.stop()
+        for follower in self.coordinator.followers:
+            follower.end()
         if self._prefetch is not None:
             self._prefetch.close()
 
@@ -167,10 +183,16 @@ class System:
     def steps(
         self, *, progress: Progress = silent, cancel: CancelToken | None = None
     ) -> Iterator[Step]:
-        """The programme, step by step; see `Coordinator.steps`."""
+        """The programme, step by step; see `Coordinator.steps`.
+
+        Raises
+        ------
+        Rewind
+            With a pace, if somebody asked to go back: call `rewind`, then begin again.
+        """
         if self._prefetch is None:
             raise ReplayError("the system is not started", hint="use `with system:` or start()")
-        if self.state == "stopped":
+        if self._is_stopped:
             raise ReplayError("the system is stopped", hint="build a new one")
         yield from self.coordinator.steps(
             self._prefetch, sessions=len(self.agenda.sessions), progress=progress, cancel=cancel
@@ -192,75 +214,114 @@ class System:
     def __iter__(self) -> Iterator[Slice]:
         """Every slice in order; starts and stops the system."""
         with self:
-            for step in self.steps():
-                if step.kind == kernels.BAR:
-                    maker = self.slice_maker()
-                    for i in self.release(step):
-                        yield Slice(maker, i)
+            while True:
+                try:
+                    yield from self._slices()
+                except Rewind as asked:
+                    self.rewind(asked.to_ns)
+                else:
+                    return
+
+    async def stream(self) -> AsyncIterator[Slice]:
+        """As looping over the system, for ``async for``; others may run while it waits."""
+        slices = iter(self)
+        try:
+            while (one := await asyncio.to_thread(next, slices, None)) is not None:
+                yield one
+        finally:
+            await asyncio.to_thread(slices.close)  # type: ignore[attr-defined]  # a generator
+
+    def follow(self, name: str, *, capacity: int = 1000) -> Follower:
+        """One more consumer of every slice, to be looped over on a thread of its own.
+
+        Parameters
+        ----------
+        capacity
+            How many slices may wait for it when the replay is paced.
+        """
+        follower = Follower(
+            name,
+            self._scheduler,
+            lambda at: Slice(self.slice_maker(), at),
+            self.pace,
+            capacity,
+        )
+        self.coordinator.followers.append(follower)
+        return follower
+
+    def rewind(self, to_ns: int) -> object:
+        """Go back to the last checkpoint up to a moment; from there the pace goes on to it.
+
+        Returns
+        -------
+        object
+            What `keep` gave there.
+        """
+        while len(self._checkpoints) > 1 and self._checkpoints[-1].after_ns > to_ns:
+            self._checkpoints.pop()
+        found = self._checkpoints.pop()  # taken again when its chunk is loaded
+        self._restore(found.parts)
+        assert self._prefetch is not None
+        assert self.pace is not None
+        self._prefetch.close()
+        self._supply = self._make_supply()
+        self._prefetch = Prefetcher(self._supply.chunks(found.after_ns), self._scheduler)
+        self.pace.went_back(max(found.after_ns, int(self.agenda.open_ns[0])))
+        return found.kept
+
+    def _slices(self) -> Iterator[Slice]:
+        for step in self.steps():
+            if step.kind == kernels.BAR:
+                maker = self.slice_maker()
+                for i in self.release(step):
+                    yield Slice(maker, i)
+
+    # Checkpoints, between two chunks
+
+    def _check_in(self) -> None:
+        is_first = not self._checkpoints
+        after_ns = START_OF_TIME_NS if is_first else self._hand.times_ns.item(-1)
+        self._checkpoints.append(_Checkpoint(after_ns, self._parts(), self.keep()))
+        if len(self._checkpoints) > _CHECKPOINTS:
+            del self._checkpoints[1::2]
+
+    def _parts(self) -> tuple[Any, ...]:
+        return (
+            self.tape.mark(),
+            [window.mark() for window in self._windows],
+            [data.mark() for data in self.session_data],
+            len(self.coordinator.measured),
+            tuple(self.coordinator.open_sessions),
+        )
+
+    def _restore(self, parts: tuple[Any, ...]) -> None:
+        tape, windows, session_data, measured, open_sessions = parts
+        self.tape.go_back(tape)
+        for window, mark in zip(self._windows, windows, strict=True):
+            window.go_back(mark)
+        for data, mark in zip(self.session_data, session_data, strict=True):
+            data.go_back(mark)
+        del self.coordinator.measured[measured:]
+        self.coordinator.open_sessions[:] = open_sessions
 
     # How it is built
 
-    def _plan_streams(self, store: ReadStore) -> list[Feed | DerivedFeed]:
-        """One stream per track, in the order of rule 4: by kind, then instrument."""
-        plan = self.plan
-        frames = [timeframe(code) for code in dict.fromkeys(plan.derived)]
-        streams: list[Feed | DerivedFeed] = []
-        for pin in plan.pins:
-            number = self.instruments.index(pin.series.instrument)
-            position = self._calendar_of[number]
-            kind = _KINDS.get(pin.series.kind, kernels.BAR)
-            base = Feed(
-                Track(kind, number, 0),
-                pin.series,
-                position,
-                _reader(store, pin),
-                self._span(position),
-            )
-            streams.append(base)
-            if kind == kernels.BAR:
-                anchor = self.instruments[number].place.anchor
-                streams += [
-                    DerivedFeed(
-                        Track(kernels.DERIVED, number, at),
-                        base,
-                        frame,
-                        anchor,
-                        self.calendars[position],
-                    )
-                    for at, frame in enumerate(frames, 1)
-                ]
-        streams.sort(key=lambda stream: stream.track)
-        repeated = [a.track for a, b in pairwise(streams) if a.track == b.track]
-        if repeated:
-            raise UsageError(
-                f"{self.names[repeated[0].instrument]} is given twice in one kind",
-                hint="play one series of bars, one of trades and one of quotes per instrument",
-            )
-        return streams
-
-    def _span(self, calendar: int) -> tuple[int, int]:
-        """The range to read: what was asked for, within the sessions if labels bound them."""
-        plan, own = self.plan, self.agenda.of(calendar)
-        start_ns, end_ns = plan.start_ns, plan.end_ns
-        if own and plan.labels[0]:
-            start_ns = max(start_ns, own[0].session.pre_ns)
-        if own and plan.labels[1]:
-            end_ns = min(end_ns, own[-1].session.post_ns + 1)
-        return start_ns, end_ns
+    def _make_supply(self) -> Supply:
+        return stored_supply(self._store, self.plan, self._cast, self.agenda)
 
     def _make_session_data(self) -> list[SessionData]:
         found: list[dict[str, InstrumentData]] = [{} for _ in self.calendars]
         for number, instrument in enumerate(self.instruments):
             own = [k for k, t in enumerate(self.tracks) if t.instrument == number]
-            windows = {self._streams[k].series.kind: self._windows[k] for k in own}
+            windows = {self._supply.streams[k].series.kind: self._windows[k] for k in own}
             data = InstrumentData(instrument, windows)
-            found[self._calendar_of[number]][self.names[number]] = data
+            found[self._cast.calendar_of[number]][self.names[number]] = data
         return [
             SessionData(c.name, data, self.plan.trailing)
             for c, data in zip(self.calendars, found, strict=True)
         ]
 
-    def _lead_in(self, store: ReadStore) -> None:
+    def _lead_in(self) -> None:
         """Play the sessions before the first of each calendar, to fill trailing history."""
         for position, data in enumerate(self.session_data):
             own = self.agenda.of(position)
@@ -276,7 +337,7 @@ class System:
                 end_ns=own[0].session.open_ns,
                 labels=("", label),
             )
-            before = System(store, plan, {}, lead_in=False)
+            before = System(self._store, plan, {}, scheduler=self._scheduler, lead_in=False)
             for _ in before:
                 pass
             for name, found in before.session_data[0].instruments.items():
@@ -284,49 +345,10 @@ class System:
 
     def read_base(self) -> Rows:
         """All base rows of the first instrument at once, instead of playing; for kernels."""
-        first = self._streams[0]
+        first = self._supply.streams[0]
         assert isinstance(first, Feed)
         return first.take(int(self.agenda.close_ns.max()), self.agenda)
-
-    def _sessions_per_chunk(self) -> int:
-        if self.plan.sessions_per_chunk:
-            return self.plan.sessions_per_chunk
-        first = self.agenda.sessions[0].session
-        length_ns = first.close_ns - first.open_ns
-        rows = 0
-        for stream in self._streams:
-            series = stream.series
-            width_ns = series.timeframe.width_ns if series.is_bars else 0
-            rows += length_ns // width_ns + 1 if width_ns else _ROWS_PER_CHUNK
-        return max(1, _ROWS_PER_CHUNK // rows)
-
-    def _chunks(self) -> Iterator[Chunk]:
-        """Read and prepare chunk after chunk; runs on the prefetch thread."""
-        after_ns = START_OF_TIME_NS
-        for until_ns in self.agenda.chunk_ends(self._sessions_per_chunk()):
-            taken: dict[Feed | DerivedFeed, Rows] = {}
-            for stream in self._streams:  # base feeds stand before what is derived from them
-                if isinstance(stream, Feed):
-                    taken[stream] = stream.take(until_ns, self.agenda)
-                else:
-                    taken[stream] = stream.build(taken[stream.base], until_ns, self.agenda)
-            rows = list(taken.values())
-            yield prepare(self.tracks, rows, self.agenda, after_ns, until_ns)
-            after_ns = until_ns
-        for stream in self._streams:
-            if isinstance(stream, Feed):
-                stream.finish(self.agenda)
-
-
-def _instruments(pins: Sequence[Pin]) -> tuple[Instrument, ...]:
-    if not pins:
-        raise UsageError("nothing to play", hint="name at least one series, e.g. XNYS:SPY/1m")
-    return tuple(dict.fromkeys(pin.series.instrument for pin in pins))
 
 
 def _calendar_of(instrument: Instrument, plan: ReplayPlan) -> Calendar:
     return plan.calendars.get(str(instrument)) or calendar(instrument.place.calendar)
-
-
-def _reader(store: ReadStore, pin: Pin) -> Reader:
-    return lambda start_ns, end_ns: store.read(pin, start_ns, end_ns)

@@ -134,6 +134,15 @@ class Tape:
         self.digests.append(digest.hex())
         return self.digests[-1]
 
+    def mark(self) -> tuple[Any, int, int]:
+        """Where it stands, between two chunks, to go back to."""
+        return self._hash.copy(), len(self.entries), len(self.digests)
+
+    def go_back(self, mark: tuple[Any, int, int]) -> None:
+        """Forget what came after a mark."""
+        self._hash = mark[0].copy()
+        del self.entries[mark[1] :], self.labels[mark[2] :], self.digests[mark[2] :]
+
     @property
     def seal(self) -> str:
         """The last digest; the empty string before the first."""

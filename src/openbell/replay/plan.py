@@ -1,0 +1,48 @@
+"""What a replay plays: pins, range, hours, and what is kept at hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from openbell.market.calendars import Calendar
+from openbell.market.instrument import Pin
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to play.
+
+    Attributes
+    ----------
+    pins
+        Versions of series: base bars, trades, quotes; at most one of a kind per instrument.
+        Instruments are registered in the order in which they first occur.
+    start_ns, end_ns
+        The range, half-open. A session that is open at the start is caught up from its open:
+        what was known by then is there, but nobody is called for it.
+    labels
+        First session label, and the one before which the last lies; empty for no bound.
+    extended
+        Whether sessions are played from pre-market to post-market.
+    derived
+        Timeframes built from base bars, for every instrument that has bars.
+    trailing
+        How many finished sessions are kept at hand before the current one.
+    history
+        How many rows of every track stay visible behind the present one.
+    sessions_per_chunk
+        How many sessions are prepared at once; 0 lets the size of the data decide. Changes
+        nothing but speed and memory.
+    calendars
+        Calendars to use instead of the venue's own, by instrument name.
+    """
+
+    pins: tuple[Pin, ...]
+    start_ns: int
+    end_ns: int
+    labels: tuple[str, str] = ("", "")
+    extended: bool = False
+    derived: tuple[str, ...] = ()
+    trailing: int = 0
+    history: int = 500
+    sessions_per_chunk: int = 0
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)

@@ -1,0 +1,185 @@
+"""Supply: what a system plays, chunk by chunk, one stream per track.
+
+Base rows come from feeds (`feed.py`); what is derived from them is built on the way. Where the
+work is cut into chunks changes nothing but speed: the tape is the same.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from openbell.market.calendars import Calendar
+from openbell.market.errors import UsageError
+from openbell.market.instrument import Instrument, Pin, Series
+from openbell.market.moments import START_OF_TIME_NS
+from openbell.market.timeframe import timeframe
+from openbell.ports import ReadStore
+from openbell.replay import kernels
+from openbell.replay.agenda import Agenda
+from openbell.replay.chunk import Chunk, Rows, Track, prepare
+from openbell.replay.feed import Counts, DerivedFeed, Feed, Reader
+from openbell.replay.plan import ReplayPlan
+
+_ROWS_PER_CHUNK = 16_000  # what fits into the processor's cache with its records
+_KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
+
+Stream = Feed | DerivedFeed
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays: the instruments in the order they were registered, and their calendars.
+
+    Attributes
+    ----------
+    instruments
+        As registered.
+    calendars
+        Those of the instruments, each once.
+    calendar_of
+        By instrument, the position of its calendar.
+    """
+
+    instruments: tuple[Instrument, ...]
+    calendars: tuple[Calendar, ...]
+    calendar_of: tuple[int, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the instruments."""
+        return tuple(map(str, self.instruments))
+
+
+def cast(series: Iterable[Series], calendar_of: Callable[[Instrument], Calendar]) -> Cast:
+    """The instruments of some series, in the order in which they first occur."""
+    instruments = tuple(dict.fromkeys(each.instrument for each in series))
+    if not instruments:
+        raise UsageError("nothing to play", hint="name at least one series, e.g. XNYS:SPY/1m")
+    own = [calendar_of(instrument) for instrument in instruments]
+    calendars = tuple(dict.fromkeys(own))
+    return Cast(instruments, calendars, tuple(map(calendars.index, own)))
+
+
+class Supply:
+    """The streams of a replay, read and prepared chunk by chunk, in order, once.
+
+    Parameters
+    ----------
+    streams
+        One per track, in the order of rule 4; base feeds stand before what is derived of them.
+    agenda
+        The sessions played.
+    cuts
+        The moments up to which one chunk after the other reaches, increasing.
+    """
+
+    def __init__(self, streams: Sequence[Stream], agenda: Agenda, cuts: Iterable[int]) -> None:
+        self.streams = tuple(streams)
+        self._agenda = agenda
+        self._cuts = cuts
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """What became of the rows read, by series."""
+        return {str(s.series): s.counts for s in self.streams if isinstance(s, Feed)}
+
+    def chunks(self, after_ns: int = START_OF_TIME_NS) -> Iterator[Chunk]:
+        """The chunks after a moment at which no session opens, or up to which one reached."""
+        tracks = [stream.track for stream in self.streams]
+        begin_ns = START_OF_TIME_NS
+        for until_ns in self._cuts:
+            if begin_ns < after_ns:  # read again, to be where the reading was
+                begin_ns = min(after_ns, until_ns)
+                self._take(begin_ns)
+                if begin_ns == until_ns:
+                    continue
+            yield prepare(tracks, self._take(until_ns), self._agenda, begin_ns, until_ns)
+            begin_ns = until_ns
+        for stream in self.streams:
+            if isinstance(stream, Feed):
+                stream.finish(self._agenda)
+
+    def _take(self, until_ns: int) -> list[Rows]:
+        taken: dict[Stream, Rows] = {}
+        for stream in self.streams:
+            if isinstance(stream, Feed):
+                taken[stream] = stream.take(until_ns, self._agenda)
+            else:
+                taken[stream] = stream.build(taken[stream.base], until_ns, self._agenda)
+        return list(taken.values())
+
+
+def stored_supply(store: ReadStore, plan: ReplayPlan, casting: Cast, agenda: Agenda) -> Supply:
+    """What is stored, as pinned by a plan."""
+    streams: list[Stream] = []
+    for pin in plan.pins:
+        number = casting.instruments.index(pin.series.instrument)
+        position = casting.calendar_of[number]
+        track = Track(_KINDS.get(pin.series.kind, kernels.BAR), number, 0)
+        span_ns = _span(plan, agenda, position)
+        base = Feed(track, pin.series, position, _reader(store, pin), span_ns)
+        streams += [base, *_derived_of(base, plan.derived, casting)]
+    streams = in_order(streams)
+    per_chunk = plan.sessions_per_chunk or _sessions_per_chunk(streams, agenda)
+    return Supply(streams, agenda, agenda.chunk_ends(per_chunk))
+
+
+def _span(plan: ReplayPlan, agenda: Agenda, calendar: int) -> tuple[int, int]:
+    """The range to read: what was asked for, within the sessions if labels bound them.
+
+    A session that is open at the start is read from its open.
+    """
+    own = agenda.of(calendar)
+    start_ns, end_ns = plan.start_ns, plan.end_ns
+    if own and own[0].session.open_ns < start_ns < own[0].session.close_ns:
+        start_ns = own[0].session.open_ns
+    if own and plan.labels[0]:
+        start_ns = max(start_ns, own[0].session.pre_ns)
+    if own and plan.labels[1]:
+        end_ns = min(end_ns, own[-1].session.post_ns + 1)
+    return start_ns, end_ns
+
+
+def in_order(streams: Sequence[Stream]) -> list[Stream]:
+    """Streams in the order of rule 4: by kind, then instrument.
+
+    Raises
+    ------
+    UsageError
+        If an instrument has two of one kind.
+    """
+    ordered = sorted(streams, key=lambda stream: stream.track)
+    for a, b in pairwise(ordered):
+        if a.track == b.track:
+            raise UsageError(
+                f"{a.series.instrument} is given twice in one kind",
+                hint="play one series of bars, one of trades and one of quotes per instrument",
+            )
+    return ordered
+
+
+def _derived_of(base: Feed, derived: Sequence[str], casting: Cast) -> list[Stream]:
+    if base.track.kind != kernels.BAR:
+        return []
+    number = base.track.instrument
+    anchor = casting.instruments[number].place.anchor
+    book = casting.calendars[base.calendar]
+    return [
+        DerivedFeed(Track(kernels.DERIVED, number, at), base, timeframe(code), anchor, book)
+        for at, code in enumerate(dict.fromkeys(derived), 1)
+    ]
+
+
+def _sessions_per_chunk(streams: Sequence[Stream], agenda: Agenda) -> int:
+    first = agenda.sessions[0].session
+    length_ns = first.close_ns - first.open_ns
+    rows = 0
+    for stream in streams:
+        series = stream.series
+        width_ns = series.timeframe.width_ns if series.is_bars else 0
+        rows += length_ns // width_ns + 1 if width_ns else _ROWS_PER_CHUNK
+    return max(1, _ROWS_PER_CHUNK // rows)
+
+
+def _reader(store: ReadStore, pin: Pin) -> Reader:
+    return lambda start_ns, end_ns: store.read(pin, start_ns, end_ns)
