@@ -91,11 +91,13 @@ def test_rows_ahead_are_no_public_attribute() -> None:
     assert public == {
         "carried_close",
         "figures",
+        "go_back",
         "is_updated",
         "known",
         "last",
         "now_ns",
         "load",
+        "mark",
         "of",
         "present",
     }

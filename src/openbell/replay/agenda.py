@@ -84,6 +84,16 @@ class Agenda:
         """The sessions of one calendar, in order."""
         return [self.sessions[k] for k in self._tables[calendar].ordinals]
 
+    def running(self, calendar: int, after_ns: int, until_ns: int) -> list[Played]:
+        """The sessions of one calendar with a moment in ``(after_ns, until_ns]`` after their open.
+
+        In order; a session has the moment it closes at, and not the one it opens at.
+        """
+        table = self._tables[calendar]
+        first = int(np.searchsorted(table.closes, after_ns, side="right"))
+        end = int(np.searchsorted(table.opens, until_ns))
+        return [self.sessions[k] for k in table.ordinals[first:end]]
+
     def sort_out(self, calendar: int, bars: Bars) -> tuple[Ints, Ints, int, int]:
         """The session of each bar, -1 if withheld; when it is known; how many are corrupt, played.
 

@@ -24,7 +24,11 @@ from openbell.replay.agenda import Agenda, Played
 _WORDS = 8  # of 8 bytes in a canonical record
 _NO_WORDS: Ints = np.empty(0, np.int64)
 _NO_WORDS.flags.writeable = False
-_KIND_SHIFT, _FRAME_SHIFT, _INSTRUMENT_SHIFT = 56, 48, 32
+_KIND_SHIFT, _FRAME_SHIFT, _INSTRUMENT_SHIFT, _ORIGIN_SHIFT = 56, 48, 32, 24
+_BASE = (kernels.BAR, kernels.QUOTE, kernels.TRADE)
+
+# Why a session ended: there was data in its last minute, or all its streams had ended before.
+CAUSES = ("close", "dry")
 
 
 class Rows(NamedTuple):
@@ -40,21 +44,25 @@ class Rows(NamedTuple):
         Ordinal of the session each belongs to.
     present : int64, shape (n,)
         Of how many base bars each derived bar is made; None for base data.
+    origin : int64, shape (n,)
+        Of each revision, the number of the pin it was filled from, counted from 1; 0 for what
+        was computed again. None for what is no revision.
     """
 
     data: Columns
     known_ns: Ints
     session: Ints
     present: Ints | None = None
+    origin: Ints | None = None
 
 
 class Track(NamedTuple):
-    """One stream of rows in a replay: base bars, derived bars, quotes or trades of an instrument.
+    """One stream of rows in a replay: bars, revisions, quotes or trades of an instrument.
 
     Attributes
     ----------
     kind
-        `kernels.BAR`, `DERIVED`, `QUOTE` or `TRADE`.
+        `kernels.BAR`, `DERIVED`, `REVISION`, `QUOTE` or `TRADE`.
     instrument
         Ordinal of the instrument, as registered.
     frame
@@ -75,12 +83,43 @@ class Step(NamedTuple):
         `kernels.OPEN`, `kernels.CLOSE`, or `kernels.BAR` for slices to play.
     played
         The session that opens or closes; None for slices.
+    cause
+        Why the session closes, one of `CAUSES`; empty for all else.
     """
 
     kind: int
     begin: int
     end: int
     played: Played | None
+    cause: str = ""
+
+
+class Ends:
+    """Which sessions have data in their last minute, noted as the data is read.
+
+    Attributes
+    ----------
+    is_dry : bool, shape (sessions,)
+        By ordinal, whether nothing of a session was noted that became known in its last minute.
+    """
+
+    def __init__(self, agenda: Agenda) -> None:
+        self.is_dry = np.ones(len(agenda.sessions), np.bool_)
+        self._near_ns = agenda.close_ns - MINUTE_NS
+
+    def note(self, tracks: Sequence[Track], rows: Sequence[Rows], after_ns: int) -> None:
+        """Note the rows that become known after a moment, up to where a chunk ends."""
+        newest_ns = max((each.known_ns.item(-1) for each in rows if len(each.known_ns)), default=0)
+        late = self._near_ns + MINUTE_NS > after_ns
+        near = np.flatnonzero(self.is_dry & late & (self._near_ns <= newest_ns))
+        for track, each in zip(tracks, rows, strict=True):
+            if not len(near):
+                return
+            if track.kind in _BASE and len(each.known_ns):
+                last = np.searchsorted(each.session, near, side="right") - 1
+                has = (each.session[last] == near) & (each.known_ns[last] >= self._near_ns[near])
+                self.is_dry[near[has]] = False
+                near = near[~has]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,15 +183,21 @@ class Chunk:
         records = np.empty((len(self.track), _WORDS), np.int64)
         for track, rows, place in zip(self.tracks, self.rows, self.places, strict=True):
             meta = _word(track.kind, track.frame, track.instrument)
-            kernels.lay_records(
-                records, place, meta, rows.session, rows.known_ns, *_words(rows.data)
-            )
+            session = rows.session
+            if rows.origin is not None:
+                session = session | rows.origin << _ORIGIN_SHIFT
+            kernels.lay_records(records, place, meta, session, rows.known_ns, *_words(rows.data))
         records[self.rolls.places] = self.rolls.records
         return records.data.cast("B")
 
 
 def prepare(
-    tracks: Sequence[Track], rows: Sequence[Rows], agenda: Agenda, after_ns: int, until_ns: int
+    tracks: Sequence[Track],
+    rows: Sequence[Rows],
+    agenda: Agenda,
+    after_ns: int,
+    until_ns: int,
+    ends: Ends | None = None,
 ) -> Chunk:
     """Merge the rows of all tracks with the sessions' openings and closings.
 
@@ -161,8 +206,13 @@ def prepare(
     rows
         By track: those that become known after `after_ns`, up to and including `until_ns`. Rows
         known at the very opening of a session that opens at `until_ns` belong to the next chunk.
+    ends
+        What was noted of these rows and of all before them; None if there were none before.
     """
-    rolls = _rolls(agenda, after_ns, until_ns)
+    if ends is None:
+        ends = Ends(agenda)
+        ends.note(tracks, rows, after_ns)
+    rolls = _rolls(agenda, after_ns, until_ns, ends.is_dry)
     bounds = np.cumsum([0, *(len(r.known_ns) for r in rows)])
     known = np.concatenate([*(r.known_ns for r in rows), rolls.known_ns])
     session = np.concatenate([*(r.session for r in rows), rolls.session])
@@ -199,7 +249,7 @@ class Rolls(NamedTuple):
     records : int64, shape (n, 8)
         Their canonical records.
     steps
-        Of each, its kind and its session.
+        Of each, its kind, its session and the cause.
     places : int32, shape (n,)
         Where each stands in merged order.
     """
@@ -208,11 +258,11 @@ class Rolls(NamedTuple):
     session: Ints
     phase: Ints
     records: Ints
-    steps: tuple[tuple[int, Played], ...]
+    steps: tuple[tuple[int, Played, str], ...]
     places: NDArray[np.int32]
 
 
-def _rolls(agenda: Agenda, after_ns: int, until_ns: int) -> Rolls:
+def _rolls(agenda: Agenda, after_ns: int, until_ns: int, is_dry: NDArray[np.bool_]) -> Rolls:
     opens, closes = agenda.open_ns, agenda.close_ns
     opening = np.flatnonzero((opens >= after_ns) & (opens < until_ns))
     closing = np.flatnonzero((closes > after_ns) & (closes <= until_ns))
@@ -226,8 +276,10 @@ def _rolls(agenda: Agenda, after_ns: int, until_ns: int) -> Rolls:
     ]
     records[:, 1] = known
     records[:, 2], records[:, 3] = opens[ordinal], closes[ordinal]
+    records[: len(closing), 4] = is_dry[closing]
     phase = np.repeat([1, 2], [len(closing), len(opening)])
-    steps = tuple(zip(kinds, played, strict=True))
+    causes = [CAUSES[dry] for dry in is_dry[closing].tolist()] + [""] * len(opening)
+    steps = tuple(zip(kinds, played, causes, strict=True))
     return Rolls(known, ordinal, phase, records, steps, np.empty(0, np.int32))
 
 
@@ -279,11 +331,11 @@ def _programme(starts: Ints, rolls: Rolls) -> tuple[Step, ...]:
     steps: list[Step] = []
     begin, slices = 0, len(starts) - 1
     found = sorted(zip(rolls.places.tolist(), rolls.steps, strict=True), key=itemgetter(0))
-    for place, (kind, played) in found:
+    for place, (kind, played, cause) in found:
         at = int(np.searchsorted(starts, place))
         if at > begin:
             steps.append(Step(kernels.BAR, begin, at, None))
-        steps.append(Step(kind, at, at + 1, played))
+        steps.append(Step(kind, at, at + 1, played, cause))
         begin = at + 1
     if begin < slices:
         steps.append(Step(kernels.BAR, begin, slices, None))

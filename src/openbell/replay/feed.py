@@ -58,8 +58,8 @@ class Feed:
         Position of its calendar on the agenda.
     read
         Reads the pinned version; called once for every stretch of time.
-    start_ns, end_ns
-        The replay's range: only rows with ``start_ns <= key < end_ns`` are played.
+    span_ns
+        The replay's range, start and end: only rows with ``start <= key < end`` are played.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Feed:
         self.series = series
         self.counts = Counts()
         self.calendar = calendar
+        self.span_ns = span_ns
         self._read = read
         self._at_ns, self._end_ns = span_ns
         self._held: Columns | None = None
@@ -120,7 +121,7 @@ class Feed:
         self.counts.corrupt += corrupt
         self.counts.off_hours += len(session) - kept - corrupt
         rows = Rows(data, known, session)
-        return rows if kept == len(session) else _picked(rows, session >= 0)
+        return rows if kept == len(session) else picked(rows, session >= 0)
 
 
 class DerivedFeed:
@@ -159,23 +160,31 @@ class DerivedFeed:
         BadDataError
             If a base bar reaches over the end of the derived bar it starts in.
         """
-        rows = base if self._held is None else _joined(self._held, base)
-        begins, ends = self._bins(rows, agenda)
-        if not self._frame.is_intraday:  # these leave extended hours out
-            inside = begins >= 0
-            rows, begins, ends = _picked(rows, inside), begins[inside], ends[inside]
+        rows = base if self._held is None else joined(self._held, base)
+        rows, begins, ends = self._binned(rows, agenda)
         self._require_fit(rows, ends)
         ready = int(ends.searchsorted(until_ns, "right"))
         rows, self._held = _cut(rows, ready)
+        return self._widened(rows, begins[:ready], ends[:ready], agenda)
+
+    def _widened(self, rows: Rows, begins: Ints, ends: Ints, agenda: Agenda) -> Rows:
+        """One derived bar for each bin of consecutive rows."""
         columns = rows.data.columns()
-        done = (columns[name] for name in _WIDENED)
-        made = widen_columns(begins[:ready], ends[:ready], *done)
+        made = widen_columns(begins, ends, *(columns[name] for name in _WIDENED))
         bars, present = Bars(self.series, *made[:-1]), made[-1]
         if self._frame.is_intraday:
             session = rows.session[present.cumsum() - 1]
         else:
             session = agenda.opened_before(self.base.calendar, bars.end_ns)
         return Rows(bars, bars.end_ns, session, present)
+
+    def _binned(self, rows: Rows, agenda: Agenda) -> tuple[Rows, Ints, Ints]:
+        """The rows that go into derived bars; start and end of each row's bar."""
+        begins, ends = self._bins(rows, agenda)
+        if self._frame.is_intraday:
+            return rows, begins, ends
+        inside = begins >= 0  # a day or more leaves extended hours out
+        return picked(rows, inside), begins[inside], ends[inside]
 
     def _bins(self, rows: Rows, agenda: Agenda) -> tuple[Ints, Ints]:
         starts = rows.data.key_ns
@@ -195,20 +204,26 @@ class DerivedFeed:
             raise straddles(self.series, rows.data.bar(first), int(ends[first]))
 
 
-def _picked(rows: Rows, which: Any) -> Rows:
-    return Rows(rows.data.take(which), rows.known_ns[which], rows.session[which])
+def picked(rows: Rows, which: Any) -> Rows:
+    """The rows that a slice, mask or index array picks."""
+    origin = None if rows.origin is None else rows.origin[which]
+    return Rows(rows.data.take(which), rows.known_ns[which], rows.session[which], None, origin)
+
+
+def joined(*parts: Rows) -> Rows:
+    """The rows of all parts, one after the other; all or none have an origin."""
+    origins = [part.origin for part in parts if part.origin is not None]
+    return Rows(
+        type(parts[0].data).joined([part.data for part in parts]),
+        np.concatenate([part.known_ns for part in parts]),
+        np.concatenate([part.session for part in parts]),
+        None,
+        np.concatenate(origins) if origins else None,
+    )
 
 
 def _cut(rows: Rows, at: int) -> tuple[Rows, Rows | None]:
     """The rows before a position, and those from it on; None for no rows."""
     if at == len(rows.known_ns):
         return rows, None
-    return _picked(rows, slice(at)), _picked(rows, slice(at, None))
-
-
-def _joined(first: Rows, then: Rows) -> Rows:
-    return Rows(
-        type(then.data).joined([first.data, then.data]),
-        np.concatenate([first.known_ns, then.known_ns]),
-        np.concatenate([first.session, then.session]),
-    )
+    return picked(rows, slice(at)), picked(rows, slice(at, None))

@@ -196,6 +196,41 @@ def sort_out_bars(
 
 
 @njit(cache=True, nogil=True)
+def heard(events: Ints, expected: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    """In which slots of a session a stream was alive, as could be told at each slot's end.
+
+    It is alive from its first event on, but not in a silence that is improbable by the rate of
+    empty slots before it; improbable silences do not count towards that rate.
+
+    Parameters
+    ----------
+    events : shape (slots,)
+        How many there are in each slot.
+    expected
+        Slots in which something may happen; the others are passed over.
+    least
+        The probability below which a silence is improbable.
+    """
+    alive = np.zeros(len(events), np.bool_)
+    slots, empty, silence = 0, 0, 0
+    chance = 1.0
+    for k in range(len(events)):
+        if not expected[k]:
+            continue
+        if events[k]:
+            if chance >= least:
+                empty += silence
+                slots += silence
+            slots += 1
+            silence, chance = 0, 1.0
+        else:
+            silence += 1
+            chance *= (empty + 1) / (slots + 2)
+        alive[k] = slots > 0 and chance >= least
+    return alive
+
+
+@njit(cache=True, nogil=True)
 def walk_sessions(
     session: Ints, high: Floats, low: Floats, volume: Floats
 ) -> tuple[Floats, Floats, Floats]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from openbell.market.calendars import Calendar
 from openbell.market.instrument import Pin
+from openbell.market.moments import MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class ReplayPlan:
         nothing but speed and memory.
     calendars
         Calendars to use instead of the venue's own, by instrument name.
+    fill
+        Versions of series from which missing bars are filled, asked in this order: bars of the
+        base's timeframe, of the instrument or of another venue's with the same symbol, and
+        trades, from which bars are rebuilt. Empty to leave gaps as they are.
+    check_ns
+        Session time between two checks for missing bars, counted from the open.
+    retries
+        How often a bar that is not found is asked for again.
     """
 
     pins: tuple[Pin, ...]
@@ -46,3 +55,6 @@ class ReplayPlan:
     history: int = 500
     sessions_per_chunk: int = 0
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    fill: tuple[Pin, ...] = ()
+    check_ns: int = MINUTE_NS
+    retries: int = 5

@@ -1,7 +1,8 @@
 """What is known now: views of the current session, per instrument, bounded by the clock.
 
 Nothing here can be written by a reader, and nothing shows a row that is not known yet: every
-view ends at the position of the clock's hand.
+view ends at the position of the clock's hand. Bars that are released as revisions take their
+places in the views from that moment on.
 """
 
 from collections import deque
@@ -20,8 +21,9 @@ from openbell.market.ticks import Quotes, Trades
 from openbell.quality.completeness import completeness, expected_until
 from openbell.replay import kernels
 from openbell.replay.agenda import Played
-from openbell.replay.chunk import Chunk
+from openbell.replay.chunk import Chunk, Rows
 from openbell.replay.clock import Hand
+from openbell.replay.feed import picked
 
 
 class SessionFigures(NamedTuple):
@@ -33,6 +35,7 @@ class SessionFigures(NamedTuple):
 
 
 _NOTHING = SessionFigures(0.0, float("nan"), float("nan"))
+_STATE = ("_newest", "_close", "_revised", "_revised_counts", "_tail", "_counts")
 
 
 class Window:
@@ -48,12 +51,22 @@ class Window:
         How many rows of earlier chunks stay at hand, at least one.
     hand
         Says which slice is now.
+    revisions
+        Position of the track of its revisions; None if there is none.
     """
 
-    def __init__(self, position: int, empty: Columns, keep: int, hand: Hand) -> None:
+    def __init__(
+        self, position: int, empty: Columns, keep: int, hand: Hand, revisions: int | None = None
+    ) -> None:
+        none = np.empty(0, np.int64)
         self._parts: list[Columns] = [empty]  # joined when somebody looks
-        self._sessions: list[Ints] = [np.empty(0, np.int64)]
+        self._sessions: list[Ints] = [none]
         self._position = position
+        self._newest = empty
+        self._close = float("nan")
+        self._revisions = revisions
+        self._revised = Rows(empty, none, none)
+        self._revised_counts: NDArray[np.int32] = np.zeros(1, np.int32)
         self._keep = max(keep, 1)
         self._hand = hand
         self._tail = 0
@@ -61,8 +74,20 @@ class Window:
         self._figures: tuple[Any, ...] | None = None
 
     def load(self, chunk: Chunk, open_sessions: Sequence[int]) -> None:
-        """Go on to the next chunk: keep a tail that holds what is open, add the chunk's rows."""
+        """Go on to the next chunk: keep a tail that holds what is open, add the chunk's rows.
+
+        Revisions of the chunk that is over take their places among the rows of the tail.
+        """
         rows = chunk.rows[self._position]
+        if isinstance(self._newest, Bars) and len(self._newest):
+            self._close = float(self._newest.close[-1])
+        self._newest = rows.data
+        if self._revisions is not None:
+            if len(self._revised.session):
+                data, session = _revised(self._data, self._session, self._revised)
+                self._parts, self._sessions = [data], [session]
+            self._revised = chunk.rows[self._revisions]
+            self._revised_counts = chunk.counts[self._revisions]
         if open_sessions:
             first = int(np.searchsorted(self._session, min(open_sessions)))
             self._leave(min(first, len(self._data) - self._keep))
@@ -73,6 +98,18 @@ class Window:
         self._sessions.append(rows.session)
         self._counts = chunk.counts[self._position]
         self._figures = None
+
+    def mark(self) -> tuple[Any, ...]:
+        """Where it stands between two chunks, for `go_back`."""
+        parts, sessions = tuple(self._parts), tuple(self._sessions)
+        return parts, sessions, tuple(getattr(self, name) for name in _STATE)
+
+    def go_back(self, mark: tuple[Any, ...]) -> None:
+        """Stand where it stood at a mark."""
+        parts, sessions, state = mark
+        self._parts, self._sessions, self._figures = list(parts), list(sessions), None
+        for name, value in zip(_STATE, state, strict=True):
+            setattr(self, name, value)
 
     def _leave(self, rows: int) -> None:
         """Leave out the oldest rows."""
@@ -114,10 +151,8 @@ class Window:
 
     @property
     def carried_close(self) -> float:
-        """The last close before the present chunk; NaN if there is none."""
-        if not self._tail or not isinstance(self._data, Bars):
-            return float("nan")
-        return float(self._data.close[self._tail - 1])
+        """The last close before the present chunk, revisions left out; NaN if there is none."""
+        return self._close
 
     @property
     def is_updated(self) -> bool:
@@ -126,19 +161,45 @@ class Window:
         return bool(self._counts[i] > (self._counts[i - 1] if i else 0))
 
     def last(self, rows: int) -> Columns:
-        """The newest `rows` rows that are known."""
+        """The newest `rows` rows that are known, as revised by now."""
         known = self.known
-        return self._data.take(slice(max(known - rows, 0), known))
+        first = max(known - rows, 0)
+        data = self._data.take(slice(first, known))
+        if rows and (fresh := self._fresh):
+            keys = self._revised.data.key_ns[:fresh]
+            which = np.flatnonzero(keys >= data.key_ns[0]) if first else slice(fresh)
+            data = _revised(data, self._session[first:known], picked(self._revised, which))[0]
+            data = data.take(slice(max(len(data) - rows, 0), None))
+        return data
 
     def of(self, session: int) -> Columns:
-        """The rows of a session that are known."""
+        """The rows of a session that are known, as revised by now."""
         lo = int(np.searchsorted(self._session, session))
         hi = min(int(np.searchsorted(self._session, session, side="right")), self.known)
-        return self._data.take(slice(lo, max(lo, hi)))
+        rows = slice(lo, max(lo, hi))
+        data = self._data.take(rows)
+        which = self._fresh_of(session)
+        if len(which):
+            data = _revised(data, self._session[rows], picked(self._revised, which))[0]
+        return data
+
+    @property
+    def _fresh(self) -> int:
+        """How many revisions of the present chunk are known now."""
+        if self._revisions is None:
+            return 0
+        return int(self._revised_counts[self._hand.slice])
+
+    def _fresh_of(self, session: int) -> Ints:
+        """The rows of these that belong to a session."""
+        return np.flatnonzero(self._revised.session[: self._fresh] == session)
 
     def present(self, played: Played) -> int:
         """How many rows of a session's regular hours are known."""
-        keys = self._keys_with(played)
+        if self._fresh and len(self._fresh_of(played.ordinal)):
+            keys = self.of(played.ordinal).key_ns
+        else:
+            keys = self._keys_with(played)
         lo, hi = np.searchsorted(keys, (played.regular.open_ns, played.regular.close_ns))
         return int(hi - lo)
 
@@ -151,7 +212,9 @@ class Window:
         return self._data.key_ns[: self.known]
 
     def figures(self, session: int) -> SessionFigures:
-        """Volume, high and low of a session's bars so far."""
+        """Volume, high and low of a session's bars so far, as revised by now."""
+        if self._fresh and len(self._fresh_of(session)):
+            return self._figures_as_revised(session)
         last = self.known - 1
         if last < 0 or self._session[last] != session or not isinstance(self._data, Bars):
             return _NOTHING
@@ -161,6 +224,29 @@ class Window:
             )
         volume, high, low = self._figures
         return SessionFigures(float(volume[last]), float(high[last]), float(low[last]))
+
+    def _figures_as_revised(self, session: int) -> SessionFigures:
+        bars = self.of(session)
+        assert isinstance(bars, Bars)
+        one = np.zeros(len(bars), np.int64)
+        volume, high, low = kernels.walk_sessions(one, bars.high, bars.low, bars.volume)
+        return SessionFigures(float(volume[-1]), float(high[-1]), float(low[-1]))
+
+
+def _revised(data: Columns, session: Ints, by: Rows) -> tuple[Columns, Ints]:
+    """Rows and their sessions, in order; each revision in place of what has the same start.
+
+    Parameters
+    ----------
+    by
+        Revisions, the newest last.
+    """
+    data = type(data).joined([data, by.data])
+    session = np.concatenate([session, by.session])
+    order = np.argsort(data.key_ns, kind="stable")
+    keys = data.key_ns[order]
+    newest = order[np.append(keys[1:] != keys[:-1], True)]
+    return data.take(newest), session[newest]
 
 
 class InstrumentData:
@@ -319,6 +405,18 @@ class SessionData:
                 while len(data.historical) > self._trailing:
                     data.historical.popleft()
         self._turn(None)
+
+    def mark(self) -> tuple[Any, ...]:
+        """Where it stands, for `go_back`."""
+        return self._played, [tuple(data.historical) for data in self.instruments.values()]
+
+    def go_back(self, mark: tuple[Any, ...]) -> None:
+        """Stand where it stood at a mark."""
+        played, historical = mark
+        for data, found in zip(self.instruments.values(), historical, strict=True):
+            data.historical.clear()
+            data.historical.extend(found)
+        self._turn(played)
 
     def _turn(self, played: Played | None) -> None:
         self._played = played

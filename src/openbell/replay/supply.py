@@ -16,14 +16,22 @@ from openbell.market.timeframe import timeframe
 from openbell.ports import ReadStore
 from openbell.replay import kernels
 from openbell.replay.agenda import Agenda
-from openbell.replay.chunk import Chunk, Rows, Track, prepare
+from openbell.replay.chunk import Chunk, Ends, Rows, Track, prepare
 from openbell.replay.feed import Counts, DerivedFeed, Feed, Reader
+from openbell.replay.filling import (
+    DerivedRevisions,
+    FilledDerived,
+    FillFeed,
+    Filling,
+    UpkeepCounts,
+    fits,
+)
 from openbell.replay.plan import ReplayPlan
 
 _ROWS_PER_CHUNK = 16_000  # what fits into the processor's cache with its records
 _KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
 
-Stream = Feed | DerivedFeed
+Stream = Feed | DerivedFeed | FillFeed | DerivedRevisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +91,25 @@ class Supply:
         """What became of the rows read, by series."""
         return {str(s.series): s.counts for s in self.streams if isinstance(s, Feed)}
 
+    @property
+    def upkeep(self) -> dict[str, UpkeepCounts]:
+        """What was found missing and filled, by series; of those alone that can be filled."""
+        return {str(s.series): s.counts for s in self.streams if isinstance(s, FillFeed)}
+
     def chunks(self, after_ns: int = START_OF_TIME_NS) -> Iterator[Chunk]:
         """The chunks after a moment at which no session opens, or up to which one reached."""
         tracks = [stream.track for stream in self.streams]
+        ends = Ends(self._agenda)
         begin_ns = START_OF_TIME_NS
         for until_ns in self._cuts:
             if begin_ns < after_ns:  # read again, to be where the reading was
                 begin_ns = min(after_ns, until_ns)
-                self._take(begin_ns)
+                ends.note(tracks, self._take(begin_ns), START_OF_TIME_NS)
                 if begin_ns == until_ns:
                     continue
-            yield prepare(tracks, self._take(until_ns), self._agenda, begin_ns, until_ns)
+            rows = self._take(until_ns)
+            ends.note(tracks, rows, begin_ns)
+            yield prepare(tracks, rows, self._agenda, begin_ns, until_ns, ends)
             begin_ns = until_ns
         for stream in self.streams:
             if isinstance(stream, Feed):
@@ -115,10 +131,13 @@ def stored_supply(store: ReadStore, plan: ReplayPlan, casting: Cast, agenda: Age
     for pin in plan.pins:
         number = casting.instruments.index(pin.series.instrument)
         position = casting.calendar_of[number]
-        track = Track(_KINDS.get(pin.series.kind, kernels.BAR), number, 0)
+        kind = _KINDS.get(pin.series.kind, kernels.BAR)
+        track = Track(kind, number, 0)
         span_ns = _span(plan, agenda, position)
         base = Feed(track, pin.series, position, _reader(store, pin), span_ns)
-        streams += [base, *_derived_of(base, plan.derived, casting)]
+        fills = _fills_of(base, store, plan) if kind == kernels.BAR else None
+        streams += [base, *_derived_of(base, fills, plan.derived, casting)]
+    _require_used(plan, casting)
     streams = in_order(streams)
     per_chunk = plan.sessions_per_chunk or _sessions_per_chunk(streams, agenda)
     return Supply(streams, agenda, agenda.chunk_ends(per_chunk))
@@ -158,16 +177,58 @@ def in_order(streams: Sequence[Stream]) -> list[Stream]:
     return ordered
 
 
-def _derived_of(base: Feed, derived: Sequence[str], casting: Cast) -> list[Stream]:
+def _derived_of(
+    base: Feed, fills: FillFeed | None, derived: Sequence[str], casting: Cast
+) -> list[Stream]:
+    """What is made of base bars: derived bars, and the revisions of both where they are filled."""
     if base.track.kind != kernels.BAR:
         return []
     number = base.track.instrument
     anchor = casting.instruments[number].place.anchor
     book = casting.calendars[base.calendar]
-    return [
-        DerivedFeed(Track(kernels.DERIVED, number, at), base, timeframe(code), anchor, book)
-        for at, code in enumerate(dict.fromkeys(derived), 1)
+    found: list[Stream] = [fills] if fills else []
+    for at, code in enumerate(dict.fromkeys(derived), 1):
+        track, frame = Track(kernels.DERIVED, number, at), timeframe(code)
+        if fills is None:
+            found.append(DerivedFeed(track, base, frame, anchor, book))
+        else:
+            filled = FilledDerived(track, fills, frame, anchor, book)
+            found += [filled, DerivedRevisions(filled)]
+    return found
+
+
+def _fills_of(base: Feed, store: ReadStore, plan: ReplayPlan) -> FillFeed | None:
+    """What fills the base bars of an instrument; None if the plan names nothing for it."""
+
+    def feed(pin: Pin) -> Feed:
+        return Feed(base.track, pin.series, base.calendar, _reader(store, pin), base.span_ns)
+
+    sources = [(k, p, feed(p)) for k, p in enumerate(plan.fill, 1) if fits(p, base.series)]
+    if not sources:
+        return None
+    own = {pin: each for _, pin, each in sources}
+    evidence = [
+        own.get(pin) or feed(pin)
+        for pin in dict.fromkeys((*plan.pins, *plan.fill))
+        if pin.series.instrument == base.series.instrument and not pin.series.is_bars
     ]
+    return FillFeed(base, Filling(sources, evidence, plan.check_ns, plan.retries))
+
+
+def _require_used(plan: ReplayPlan, casting: Cast) -> None:
+    """Raise `UsageError` for a pin to fill from that fills nothing, and for impossible checks."""
+    symbols = {pin.series.instrument.symbol for pin in plan.pins if pin.series.is_bars}
+    for pin in plan.fill:
+        if pin.series.instrument.symbol not in symbols:
+            raise UsageError(
+                f"nothing can be filled from {pin}: no bars of that symbol are played",
+                hint=f"played are {', '.join(casting.names)}",
+            )
+    if plan.check_ns <= 0 or plan.retries < 0:
+        raise UsageError(
+            f"missing bars cannot be checked every {plan.check_ns} ns with {plan.retries} retries",
+            hint="check after more than zero nanoseconds, and retry zero times or more",
+        )
 
 
 def _sessions_per_chunk(streams: Sequence[Stream], agenda: Agenda) -> int:

@@ -17,6 +17,7 @@ from openbell.replay.chunk import Chunk, Rows, Step
 from openbell.replay.clock import Clock, Hand
 from openbell.replay.coordinator import Coordinator
 from openbell.replay.feed import Counts, Feed
+from openbell.replay.filling import UpkeepCounts
 from openbell.replay.followers import Follower
 from openbell.replay.pacing import Pace, Rewind
 from openbell.replay.plan import ReplayPlan
@@ -101,10 +102,7 @@ class System:
         self._hand = Hand(int(self.agenda.open_ns[0]))
         self.clock = Clock(self._hand)
         self.tape = Tape(genesis(settings))
-        self._windows = [
-            Window(k, stream.empty(), plan.history, self._hand)
-            for k, stream in enumerate(self._supply.streams)
-        ]
+        self._windows = self._make_windows()
         self.session_data = self._make_session_data()
         self.coordinator = Coordinator(
             self._hand, self._windows, self.session_data, self.tape, pace, plan.start_ns
@@ -124,6 +122,11 @@ class System:
     def counts(self) -> dict[str, Counts]:
         """What became of the rows read, by series."""
         return self._supply.counts
+
+    @property
+    def upkeep(self) -> dict[str, UpkeepCounts]:
+        """What upkeep found missing and filled, by series; of those alone that can be filled."""
+        return self._supply.upkeep
 
     def track(self, instrument: int, kind: str = "") -> int:
         """Position of a track: base bars by default, else a timeframe, ``trades`` or ``quotes``."""
@@ -309,10 +312,24 @@ class System:
     def _make_supply(self) -> Supply:
         return stored_supply(self._store, self.plan, self._cast, self.agenda)
 
+    def _make_windows(self) -> list[Window]:
+        revisions = {t: k for k, t in enumerate(self.tracks) if t.kind == kernels.REVISION}
+        found = []
+        for k, stream in enumerate(self._supply.streams):
+            of = stream.track._replace(kind=kernels.REVISION)
+            is_revised = stream.track.kind in (kernels.BAR, kernels.DERIVED)
+            revised = revisions.get(of) if is_revised else None
+            found.append(Window(k, stream.empty(), self.plan.history, self._hand, revised))
+        return found
+
     def _make_session_data(self) -> list[SessionData]:
         found: list[dict[str, InstrumentData]] = [{} for _ in self.calendars]
         for number, instrument in enumerate(self.instruments):
-            own = [k for k, t in enumerate(self.tracks) if t.instrument == number]
+            own = [
+                k
+                for k, t in enumerate(self.tracks)
+                if t.instrument == number and t.kind != kernels.REVISION
+            ]
             windows = {self._supply.streams[k].series.kind: self._windows[k] for k in own}
             data = InstrumentData(instrument, windows)
             found[self._cast.calendar_of[number]][self.names[number]] = data
@@ -330,9 +347,11 @@ class System:
             label = own[0].session.label
             first = self.calendars[position].next(label, -self.plan.trailing)
             names = data.instruments
+            symbols = {each.instrument.symbol for each in names.values() if each.has_bars}
             plan = replace(
                 self.plan,
                 pins=tuple(p for p in self.plan.pins if str(p.series.instrument) in names),
+                fill=tuple(p for p in self.plan.fill if p.series.instrument.symbol in symbols),
                 start_ns=first.pre_ns,
                 end_ns=own[0].session.open_ns,
                 labels=("", label),
