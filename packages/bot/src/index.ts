@@ -1,2 +1,3 @@
+export * from "./bot";
 export * from "./main-bot";
 export * from "./positions";

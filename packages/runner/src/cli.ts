@@ -4,14 +4,17 @@
 import { parseArgs } from "node:util";
 
 import { asTime, decode } from "../../wire/src/messages";
+import { stopSignal } from "../../wire/src/process";
 import { StrategyHost, failureOf } from "./host";
+import { runLockstep } from "./lockstep";
 import { takeStandardOutput } from "./protocol";
 import type { Output, Protocol } from "./protocol";
+import { runRedis } from "./redis";
 import { runStdio } from "./stdio";
 import { installVirtualTime } from "./virtual-time";
 
 /** How a runner can be spoken to, by the name of the flag. */
-const PROTOCOLS: Record<string, Protocol> = { stdio: runStdio };
+const PROTOCOLS: Record<string, Protocol> = { stdio: runStdio, redis: runRedis, lockstep: runLockstep };
 
 const USAGE = `usage: cli.js <strategy file> [config as JSON] [options]
   --protocol NAME     ${Object.keys(PROTOCOLS).join(", ")} (default stdio)
@@ -34,24 +37,20 @@ async function main(output: Output): Promise<void> {
   const since = values["virtual-time"];
   const time = since === undefined ? null : installVirtualTime(asTime(since, "virtual-time"), Number(values.seed));
   const host = await StrategyHost.load(strategyPath, decode(configText), time);
-  const stop = stopSignal(values["with-parent"] ?? false);
+  // With stdio the protocol itself reads standard input, and ends with it.
+  const stop = stopSignal(values["with-parent"] === true && values.protocol !== "stdio");
   await protocol(host, { strategyPath, output, stop });
-}
-
-/** Aborted by SIGTERM or SIGINT, and when standard input ends if the parent is to be outlived never. */
-function stopSignal(withParent: boolean): AbortSignal {
-  const stop = new AbortController();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
-  if (withParent) process.stdin.once("end", () => stop.abort()).resume();
-  return stop.signal;
 }
 
 const output = takeStandardOutput();
 
-// A promise that a strategy forgot ends nothing, but is told.
-process.on("unhandledRejection", (reason) => {
+// What a strategy throws in a timer, or in a promise it forgot, ends nothing, but is told.
+process.on("unhandledRejection", tellBackground);
+process.on("uncaughtException", tellBackground);
+
+function tellBackground(reason: unknown): void {
   output.log(JSON.stringify({ type: "ERROR", ...failureOf(reason, { phase: "background" }) }));
-});
+}
 
 main(output).then(
   () => process.exit(0),

@@ -5,9 +5,12 @@ import { PositionBook } from "../../bot/src/positions";
 import type {
   Bar, Config, HostedStrategy, MainBot, MarketData, Position, Signal, StrategyResult,
 } from "../../sdk/src/types";
-import { MessageError, textOf, wholeOf } from "../../wire/src/messages";
+import { MESSAGE_BYTES_MAX, MessageError, asObject, textOf, wholeOf } from "../../wire/src/messages";
 import { importStrategy } from "./load";
 import type { VirtualTime } from "./virtual-time";
+
+/** Characters kept of an error's text and of its stack. */
+const TEXT_MAX = 10_000;
 
 /** What a strategy threw, and what it was doing. */
 export interface Failure {
@@ -144,7 +147,7 @@ export class StrategyHost {
     try {
       // No answer means no change.
       const result = (await act()) ?? { ready: this.ready, signal: null };
-      const signal = result.signal ?? null;
+      const signal = result.signal ? plain(result.signal) : null;
       this.ready = Boolean(result.ready);
       if (signal) this.statistics.signals += 1;
       return { ready: this.ready, signal, failure: null };
@@ -155,10 +158,18 @@ export class StrategyHost {
   }
 }
 
-/** What was thrown as plain data; a strategy may throw anything. */
+/** A signal as it will travel, taken now: the strategy may go on changing its own. */
+function plain(signal: unknown): Signal {
+  const text = JSON.stringify(signal);
+  const bytes = Buffer.byteLength(text ?? "");
+  if (bytes > MESSAGE_BYTES_MAX) throw new RangeError(`signal of ${bytes} bytes, the limit is ${MESSAGE_BYTES_MAX}`);
+  return asObject(JSON.parse(text ?? "null"), "signal") as Signal;
+}
+
+/** What was thrown as plain data, cut to a length that can be sent; a strategy may throw anything. */
 export function failureOf(error: unknown, context: Record<string, unknown>): Failure {
-  if (error instanceof Error) {
-    return { error: error.message, stack: error.stack ?? String(error), context };
-  }
-  return { error: String(error), stack: "", context };
+  const isError = error instanceof Error;
+  const text = isError ? error.message : String(error);
+  const stack = isError ? String(error.stack) : "";
+  return { error: text.slice(0, TEXT_MAX), stack: stack.slice(0, TEXT_MAX), context };
 }

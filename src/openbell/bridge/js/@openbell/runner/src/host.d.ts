@@ -63,5 +63,5 @@ export declare class StrategyHost {
     private ask;
     private guarded;
 }
-/** What was thrown as plain data; a strategy may throw anything. */
+/** What was thrown as plain data, cut to a length that can be sent; a strategy may throw anything. */
 export declare function failureOf(error: unknown, context: Record<string, unknown>): Failure;

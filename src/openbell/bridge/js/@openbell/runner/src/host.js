@@ -7,6 +7,8 @@ const main_bot_1 = require("../../bot/src/main-bot");
 const positions_1 = require("../../bot/src/positions");
 const messages_1 = require("../../wire/src/messages");
 const load_1 = require("./load");
+/** Characters kept of an error's text and of its stack. */
+const TEXT_MAX = 10_000;
 class StrategyHost {
     strategy;
     name;
@@ -114,7 +116,7 @@ class StrategyHost {
         try {
             // No answer means no change.
             const result = (await act()) ?? { ready: this.ready, signal: null };
-            const signal = result.signal ?? null;
+            const signal = result.signal ? plain(result.signal) : null;
             this.ready = Boolean(result.ready);
             if (signal)
                 this.statistics.signals += 1;
@@ -127,10 +129,18 @@ class StrategyHost {
     }
 }
 exports.StrategyHost = StrategyHost;
-/** What was thrown as plain data; a strategy may throw anything. */
+/** A signal as it will travel, taken now: the strategy may go on changing its own. */
+function plain(signal) {
+    const text = JSON.stringify(signal);
+    const bytes = Buffer.byteLength(text ?? "");
+    if (bytes > messages_1.MESSAGE_BYTES_MAX)
+        throw new RangeError(`signal of ${bytes} bytes, the limit is ${messages_1.MESSAGE_BYTES_MAX}`);
+    return (0, messages_1.asObject)(JSON.parse(text ?? "null"), "signal");
+}
+/** What was thrown as plain data, cut to a length that can be sent; a strategy may throw anything. */
 function failureOf(error, context) {
-    if (error instanceof Error) {
-        return { error: error.message, stack: error.stack ?? String(error), context };
-    }
-    return { error: String(error), stack: "", context };
+    const isError = error instanceof Error;
+    const text = isError ? error.message : String(error);
+    const stack = isError ? String(error.stack) : "";
+    return { error: text.slice(0, TEXT_MAX), stack: stack.slice(0, TEXT_MAX), context };
 }

@@ -6,7 +6,8 @@
  * a new one says hello and is told everything from the first message on.
  */
 import type { Signal } from "../../sdk/src/types";
-import { type Failure } from "./host";
+import type { Failure, StrategyHost } from "./host";
+import type { Protocol } from "./protocol";
 /** The end of a process that has to begin anew (EX_TEMPFAIL). */
 export declare const BEGIN_ANEW = 75;
 /** What is said to one message; null stands for nothing. */
@@ -18,26 +19,19 @@ export interface Answer {
     barsWanted?: number;
 }
 type Message = [seq: number, timeNs: number, kind: string, data: unknown];
-/** Answers a strategy's messages, one by one. */
+/** Answers a run's messages with what the strategy says, one by one. */
 export declare class Responder {
-    private readonly path;
-    private host;
-    private time;
+    private readonly host;
     private wasReady;
-    constructor(path: string);
-    answer([, timeNs, kind, data]: Message): Promise<Answer | null>;
-    private begin;
-    /** An outcome as an answer: only what is news. */
+    constructor(host: StrategyHost);
+    answer([, , kind, data]: Message): Promise<Answer | null>;
+    private introduce;
+    /** An outcome as an answer; null if it is no news. */
     private told;
 }
-/** Why a runner ends: the run is over, or it has to begin anew. */
-export type End = "done" | "begin anew";
 /**
- * Serve one run to its end.
- *
- * @param url  of the Redis server; may hold user and password.
- * @param run  names the run's streams.
- * @param path of the strategy's file.
+ * Serve one run to its end. The environment names it: `OPENBELL_REDIS_URL`, which may hold user and
+ * password, and `OPENBELL_RUN`. A process that has to begin anew ends here, with its code.
  */
-export declare function serve(url: string, run: string, path: string): Promise<End>;
+export declare const runLockstep: Protocol;
 export {};

@@ -1,2 +1,3 @@
 export * from "./messages";
 export * from "./redis";
+export * as channels from "./channels";

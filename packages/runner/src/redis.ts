@@ -1,0 +1,220 @@
+/**
+ * The original's Redis channels, one set per bot. History is asked for and waited for before the
+ * runner says that it is ready; market data that comes earlier waits in line.
+ */
+
+import { randomUUID } from "node:crypto";
+
+import type { Bar } from "../../sdk/src/types";
+import * as channels from "../../wire/src/channels";
+import { MessageError, asTime, decode, readHistory, readMarketData, readPositions, textOf, wholeOf } from "../../wire/src/messages";
+import { aborted } from "../../wire/src/process";
+import { closeRedis, connectRedis, duplicateRedis } from "../../wire/src/redis";
+import type { RedisClient } from "../../wire/src/redis";
+import type { Failure, Outcome, StrategyHost } from "./host";
+import { Inbox } from "./inbox";
+import type { Settings } from "./protocol";
+import { signalMessage } from "./signals";
+
+/** Messages that may wait while the strategy is busy or not ready. */
+const INBOX_MAX = 10_000;
+/** The original's first simulation date. */
+const SIMULATION_START = "2023-06-01T09:30:00.000Z";
+
+type Message = Record<string, unknown>;
+
+export async function runRedis(host: StrategyHost, settings: Settings): Promise<void> {
+  await new RedisRunner(host, settings).run();
+}
+
+class RedisRunner {
+  private publisher!: RedisClient;
+  private subscriber!: RedisClient;
+  private nowMs: number;
+  private troubles = 0;
+  private readonly answers = new Map<string, (answer: Message) => void>();
+  private readonly inbox: Inbox<{ channel: string; text: string }>;
+  private fail!: (error: unknown) => void;
+  private readonly failed: Promise<never>;
+
+  constructor(private readonly host: StrategyHost, private readonly settings: Settings) {
+    this.nowMs = asTime(textOf(host.config, "simulationDate", SIMULATION_START), "simulationDate");
+    this.failed = new Promise((_, reject) => (this.fail = reject));
+    this.failed.catch(() => undefined);
+    this.inbox = new Inbox(INBOX_MAX, (message) => this.handle(message.channel, message.text), this.fail);
+  }
+
+  async run(): Promise<void> {
+    const { config } = this.host;
+    const trouble = (error: Error, lost: boolean) => this.onTrouble(error, lost);
+    this.publisher = await connectRedis(config, this.settings.strategyPath, trouble);
+    this.subscriber = await duplicateRedis(this.publisher, trouble);
+    try {
+      await this.subscribe();
+      await Promise.race([this.serve(), this.failed]);
+    } finally {
+      await Promise.all([closeRedis(this.subscriber), closeRedis(this.publisher)]);
+    }
+  }
+
+  private async serve(): Promise<void> {
+    const stopped = aborted(this.settings.stop);
+    await Promise.race([this.begin(), stopped]);
+    await stopped;
+    await this.report(await this.host.shutdown());
+    await this.sayReady(false);
+  }
+
+  private async begin(): Promise<void> {
+    await this.bootstrap();
+    await this.sayReady(true);
+    this.settings.output.line("ready: true");
+    this.inbox.start();
+  }
+
+  private async subscribe(): Promise<void> {
+    const { botId } = this.host;
+    await this.subscriber.subscribe([channels.HISTORY_RESPONSE], (text) => this.onHistory(text));
+    // One list, one line: what a bot is told stays in the order in which it was said.
+    const told = [
+      channels.marketDataOf(botId),
+      channels.simulationOf(botId),
+      channels.BOT_POSITION_UPDATE,
+      channels.POSITION_RESPONSE,
+    ];
+    await this.subscriber.subscribe(told, (text, channel) => this.onTold(channel, text));
+  }
+
+  private async bootstrap(): Promise<void> {
+    const { host } = this;
+    if (host.barsWanted > 0) await this.report(await host.initialise(await this.requestHistory()));
+    await this.report(await host.whenReady());
+    if (!host.ready) this.settings.output.log(`${host.name} is not ready yet; it is fed nevertheless`);
+  }
+
+  private async requestHistory(): Promise<Bar[]> {
+    const attempts = wholeOf(this.host.config, "historyAttempts", 3, 1);
+    const timeoutMs = wholeOf(this.host.config, "historyTimeoutMs", 10_000, 1);
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+      const answer = await this.askHistory(timeoutMs);
+      if (answer) return readHistory(answer);
+      this.settings.output.log(`no history within ${timeoutMs} ms (${attempt} of ${attempts})`);
+    }
+    throw new MessageError(`nobody answered on ${channels.HISTORY_RESPONSE}; is the history service running?`);
+  }
+
+  private async askHistory(timeoutMs: number): Promise<Message | null> {
+    const requestId = `hist_${this.nowMs}_${randomUUID().slice(0, 8)}`;
+    const answer = new Promise<Message>((resolve) => this.answers.set(requestId, resolve));
+    const { symbol, barsWanted, botId } = this.host;
+    const request = { requestId, symbol, barsBack: barsWanted, timestamp: this.now(), botId };
+    await this.publish(channels.HISTORY_REQUEST, request);
+    try {
+      return await within(timeoutMs, answer);
+    } finally {
+      this.answers.delete(requestId);
+    }
+  }
+
+  private onHistory(text: string): void {
+    // The channel is everybody's; what is not for us is not ours to judge.
+    if (this.answers.size === 0) return;
+    const answer = this.read(channels.HISTORY_RESPONSE, text);
+    if (answer) this.answers.get(String(answer["requestId"]))?.(answer);
+  }
+
+  private onTold(channel: string, text: string): void {
+    if (this.inbox.put({ channel, text })) return;
+    const { output } = this.settings;
+    if (this.inbox.dropped % 1000 === 1) output.log(`${this.inbox.dropped} messages dropped: the strategy is too slow`);
+  }
+
+  private async handle(channel: string, text: string): Promise<void> {
+    const message = this.read(channel, text);
+    if (!message) return;
+    try {
+      await this.act(channel, message);
+    } catch (error) {
+      if (!(error instanceof MessageError)) throw error;
+      this.refuse(channel, error);
+    }
+  }
+
+  private async act(channel: string, message: Message): Promise<void> {
+    const { host } = this;
+    if (channel === channels.marketDataOf(host.botId)) await this.feed(message);
+    else if (channel === channels.simulationOf(host.botId)) {
+      this.nowMs = asTime(message["datetime"], "datetime");
+    } else if ((message["botId"] ?? host.botId) === host.botId && message["positions"] !== undefined) {
+      host.updatePositions(readPositions(message, host.symbol));
+    }
+  }
+
+  private async feed(message: Message): Promise<void> {
+    const item = readMarketData(message, this.host.symbol);
+    this.nowMs = item.timestamp;
+    const outcome = await this.host.feed(item);
+    await this.report(outcome);
+    if (outcome.signal) {
+      await this.publish(channels.signalOf(this.host.botId), signalMessage(this.host, outcome.signal, this.nowMs));
+    }
+  }
+
+  private async report({ failure }: Outcome): Promise<void> {
+    if (failure) await this.sayError(failure);
+  }
+
+  private async sayError(failure: Failure): Promise<void> {
+    const message = { type: "ERROR", ...failure, botId: this.host.botId, timestamp: this.now() };
+    this.settings.output.log(JSON.stringify(message));
+    await this.publish(channels.errorOf(this.host.botId), message);
+  }
+
+  private async sayReady(ready: boolean): Promise<void> {
+    const { botId, name, statistics } = this.host;
+    await this.publish(channels.STRATEGY_READY, {
+      botId, ready, pid: process.pid, strategy: name, timestamp: this.now(),
+      warm: this.host.ready,
+      statistics: { ...statistics, dropped: this.inbox.dropped, troubles: this.troubles },
+    });
+  }
+
+  private read(channel: string, text: string): Message | null {
+    try {
+      return decode(text);
+    } catch (error) {
+      this.refuse(channel, error as MessageError);
+      return null;
+    }
+  }
+
+  private refuse(channel: string, error: MessageError): void {
+    this.host.statistics.malformed += 1;
+    this.settings.output.log(`${channel}: ${error.message}`);
+  }
+
+  private onTrouble(error: Error, lost: boolean): void {
+    this.troubles += 1;
+    this.settings.output.log(`Redis: ${error.message}`);
+    if (lost) this.fail(error);
+  }
+
+  private async publish(channel: string, message: object): Promise<void> {
+    await this.publisher.publish(channel, JSON.stringify(message));
+  }
+
+  private now(): string {
+    return new Date(this.nowMs).toISOString();
+  }
+}
+
+/** The value of a promise, or null if it takes longer. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => (timer = setTimeout(resolve, ms, null)));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+/** The command: `cli.js [config as JSON] [--with-parent]`. */
+export {};
