@@ -14,6 +14,7 @@ replay's start is caught up: it is released at once, and nobody is called for it
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,25 @@ from openbell.replay.tape import Tape
 from openbell.replay.upkeep import Measured, measure
 
 CATCH_UP = -1  # kind of a step whose slices were released already, unseen
+
+
+class SessionEnded(NamedTuple):
+    """A session that closed.
+
+    Attributes
+    ----------
+    session, calendar
+        Its label, and the name of its calendar.
+    time_ns
+        When it closed.
+    cause
+        ``close`` if there was data in its last minute, ``dry`` if all its streams had ended.
+    """
+
+    session: str
+    calendar: str
+    time_ns: int
+    cause: str
 
 
 class Coordinator:
@@ -54,6 +74,8 @@ class Coordinator:
         The chunk being played.
     measured
         Completeness of every session that has closed, per instrument.
+    ended
+        The sessions that have closed, in order.
     open_sessions
         Ordinals of the sessions that are open.
     followers
@@ -73,6 +95,7 @@ class Coordinator:
     ) -> None:
         self.chunk: Chunk
         self.measured: list[Measured] = []
+        self.ended: list[SessionEnded] = []
         self.open_sessions: list[int] = []
         self.followers: list[Follower] = []
         self.before_chunk: Callable[[], None] = lambda: None
@@ -212,10 +235,13 @@ class Coordinator:
         played = step.played
         assert played is not None
         data = self._session_data[played.calendar]
-        self.measured += measure(data, played, self._hand.times_ns.item(step.begin))
+        now_ns = self._hand.times_ns.item(step.begin)
+        self.measured += measure(data, played, now_ns)
+        label = played.session.label
+        self.ended.append(SessionEnded(label, data.calendar, now_ns, step.cause))
         data.close()
         self.open_sessions.remove(played.ordinal)
-        self._tape.close_session(step.begin, played.session.label)
+        self._tape.close_session(step.begin, label)
 
 
 def _marks(chunk: Chunk) -> list[Mark]:
@@ -223,7 +249,8 @@ def _marks(chunk: Chunk) -> list[Mark]:
     brought = np.diff(chunk.counts, axis=1, prepend=0) > 0
     kinds = np.array([track.kind for track in chunk.tracks])
     bars = brought[kinds == kernels.BAR].any(axis=0)
-    based = np.flatnonzero(brought[kinds != kernels.DERIVED].any(axis=0))
+    is_made = np.isin(kinds, (kernels.DERIVED, kernels.REVISION))
+    based = np.flatnonzero(brought[~is_made].any(axis=0))
     marks = np.full(len(chunk.known_ns), int(Mark.SLICE))
     closes = []
     for step in chunk.steps:
