@@ -77,8 +77,7 @@ def test_configured_hours_may_be_wider_than_the_calendars(spy: Path) -> None:
 
 def test_derived_bars_are_counted_from_the_configured_open(spy: Path) -> None:
     system = replay("XNYS:SPY", session_start="10:10", session_end="15:00", derived=["1h"], **DAY)
-    for _ in system:
-        last = system.session_data[0]["XNYS:SPY"].bars("1h")
+    last = [system.session_data[0]["XNYS:SPY"].bars("1h") for _ in system][-1]
     starts = [f"{local(ns, 'America/New_York'):%H:%M}" for ns in last.start_ns.tolist()]
     assert starts == ["10:10", "11:10", "12:10", "13:10", "14:10"]
     assert f"{local(int(last.end_ns[-1]), 'America/New_York'):%H:%M}" == "15:00"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openbell.app.cli import importing, options
+from openbell.app.cli import importing, options, session
 from openbell.app.cli.exits import BELOW_THRESHOLD
 from openbell.app.cli.terminal import note, say, say_json, say_lines
 from openbell.market.errors import UsageError
@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Bring market data in and know how 
 _SHOWN = 40  # rows in a terminal, unless more are asked for
 
 app.command("import")(importing.import_)
+app.add_typer(session.app, name="session")
 
 Ref = Annotated[
     str, typer.Argument(metavar="SERIES", help="XNYS:SPY/1m, XNYS:SPY/1m@3, or a pin's name.")

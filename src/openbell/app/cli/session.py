@@ -1,0 +1,124 @@
+"""`openbell data session`: what sessions looked like while they were played."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openbell.app.cli import options
+from openbell.app.cli.terminal import note, say_lines, working
+from openbell.market.errors import UsageError
+
+if TYPE_CHECKING:
+    from openbell.report.session_dump import Row
+
+app = typer.Typer(no_args_is_help=True, help="What sessions looked like while they were played.")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@app.command("csv")
+def csv_(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="SERIES…", help="What to play: XNYS:SPY, XNYS:SPY/1m, a pin."),
+    ],
+    start: options.From = "",
+    end: options.To = "",
+    hours: options.Hours = None,
+    session: options.Session = "",
+    every: Annotated[
+        str,
+        typer.Option("--every", metavar="TIME", help="Session time between rows: 30s, 5m, 1h."),
+    ] = "60s",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where to.", show_default="stdout"),
+    ] = None,
+    force: options.Force = False,
+    lake: options.Lake = None,
+) -> None:
+    """Play sessions and write a row for every sample: volume, bars, quality, queues per symbol.
+
+    Wider bars (1m, 5m, 15m) are built where the stored ones are narrower.
+
+    [bold]Examples[/]
+
+      openbell data session csv XNYS:SPY --from 2011-03-14 --to 2011-03-15 --out session.csv
+
+      openbell data session csv XNYS:SPY XNYS:GOOG --every 5m | head
+    """
+    from openbell.app.replaying import replay
+    from openbell.report.session_dump import columns, session_rows
+
+    every_ns = _every(every)
+    if out is not None and out.exists() and not force:
+        raise UsageError(f"{out} is there already", hint="write over it with --force")
+    opens, closes = options.session_hours(session)
+    system = replay(
+        names, lake=lake, start=start, end=end, hours=hours or "regular",
+        session_start=opens, session_end=closes, derived=_derived(names, lake),
+    )  # fmt: skip
+    with working("playing") as (progress, cancel):
+        rows = session_rows(system, every_ns, progress=progress, cancel=cancel)
+        lines = _lines(columns(system), rows)
+        if out is None:
+            say_lines(lines)
+        else:
+            _save(out, lines)
+
+
+def _lines(names: list[str], rows: "Iterator[Row]") -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="")
+    writer.writeheader()
+    yield text.getvalue()
+    for row in rows:
+        text.seek(0)
+        text.truncate()
+        writer.writerow(row)
+        yield text.getvalue()
+
+
+def _save(out: Path, lines: Iterator[str]) -> None:
+    """Write the file at one stroke: what is interrupted leaves none."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    count = -1
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(f"{line}\n")
+                count += 1
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+    note(f"{count:,} rows written to {out}")
+
+
+def _every(text: str) -> int:
+    """Nanoseconds of ``30s``, ``5m``, ``1h``; a number alone is seconds."""
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "s")
+    if not (number.isascii() and number.isdigit() and 0 < int(number) <= 86_400):
+        raise UsageError(f"--every is `{text}`", hint="write it as 60s, 5m or 1h")
+    return int(number) * _UNITS[unit] * 1_000_000_000
+
+
+def _derived(names: list[str], lake: Path | None) -> list[str]:
+    """The timeframes of the dump that can be built for every series that is played."""
+    from openbell.app.lake import open_lake
+    from openbell.market.timeframe import timeframe
+    from openbell.report.session_dump import FRAMES
+
+    at = open_lake(lake)
+    played = [at.store.resolve(at.playable(name)).series for name in names]
+    widths = [series.timeframe.width_ns for series in played if series.is_bars]
+    return [
+        code
+        for code in FRAMES
+        if all(0 < w < (wide := timeframe(code).width_ns) and wide % w == 0 for w in widths)
+    ]

@@ -1,0 +1,45 @@
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.commands import openbell
+
+DAY = ("--from", "2011-03-14", "--to", "2011-03-15")
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_dump_has_a_row_a_minute_and_one_for_the_end(spy: Path) -> None:
+    found = rows(openbell("data", "session", "csv", "XNYS:SPY", *DAY).out)
+    assert len(found) == 391 + 1
+    assert (found[0]["session_time"], found[-1]["system_state"]) == ("09:30:00", "stopped")
+    assert [found[-1][f"SPY_{f}_bars"] for f in ("1m", "5m", "15m")] == ["390", "78", "26"]
+
+
+def test_a_dump_goes_into_a_file_and_writes_over_none(spy: Path) -> None:
+    words = ("data", "session", "csv", "XNYS:SPY", *DAY, "--every", "1h", "--out", "made/dump.csv")
+    said = openbell(*words)
+    assert (said.code, said.out) == (0, "")
+    assert "9 rows written to made/dump.csv" in said.err
+    assert len(rows(Path("made/dump.csv").read_text())) == 9
+    assert [file.name for file in Path("made").iterdir()] == ["dump.csv"]
+    assert openbell(*words).code == 2
+    assert openbell(*words, "--force").code == 0
+
+
+def test_a_dump_of_configured_hours_begins_with_them(spy: Path) -> None:
+    words = ("data", "session", "csv", "XNYS:SPY", *DAY, "--session", "10:00-15:00")
+    found = rows(openbell(*words, "--every", "90").out)
+    assert [row["session_time"] for row in found[:2]] == ["10:00:00", "10:01:30"]
+    assert {row["trading_hours_close"] for row in found} == {"15:00:00"}
+
+
+@pytest.mark.parametrize("text", ["0s", "soon", "1d", "", "-5s"])
+def test_a_time_between_samples_that_is_none_is_refused(spy: Path, text: str) -> None:
+    said = openbell("data", "session", "csv", "XNYS:SPY", *DAY, f"--every={text}")
+    assert said.code == 2
+    assert "hint: write it as 60s, 5m or 1h" in said.err
