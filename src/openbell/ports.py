@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from openbell.market.arrivals import Arrival
 from openbell.market.bars import Bars
 from openbell.market.instrument import Instrument, Pin, Series
 from openbell.market.ticks import Quotes, Trades
@@ -300,4 +301,159 @@ class RunStore(Protocol):
 
     def delete(self, run_id: str) -> None:
         """Forget a run; `NotRecordedError` if there is none."""
+        ...
+
+
+# What comes live
+
+
+class Inlet(Protocol):
+    """Where a live source puts what it receives. Safe to use from any thread."""
+
+    def push(
+        self,
+        series: Series,
+        what: int,
+        venue_ns: int = 0,
+        values: Sequence[float] = (),
+        sequence: int = 0,
+    ) -> bool:
+        """Put an item or a note in line; waits while the line is full.
+
+        Parameters
+        ----------
+        what, venue_ns, values, sequence
+            As in `market.arrivals.Arrival`: the start of a bar, its finished values.
+
+        Returns
+        -------
+        bool
+            False if nothing more is wanted: the source ends.
+
+        Raises
+        ------
+        UsageError
+            If the series was not announced, or cannot hold such an item.
+        """
+        ...
+
+    def fail(self, series: Series, error: Exception) -> None:
+        """Say that a series will bring nothing more, and why; the error surfaces where it runs."""
+        ...
+
+
+class LiveSource(Protocol):
+    """Pushes what happens while it happens. Passes ``tests/sources/live_contract.py``."""
+
+    def series(self) -> Sequence[Series]:
+        """What it brings, in the order in which it is registered: intraday bars, trades, quotes."""
+        ...
+
+    def start(self, inlet: Inlet) -> None:
+        """Begin, on threads of its own. A lost connection is noted, and made again.
+
+        Raises
+        ------
+        UnavailableError, RefusedError
+            If it cannot begin.
+        """
+        ...
+
+    def stop(self, *, timeout_s: float = 10.0) -> None:
+        """End its threads; may be called again, and before `start`.
+
+        Raises
+        ------
+        UnavailableError
+            If a thread does not end in time; it is named.
+        """
+        ...
+
+
+class Refill(Protocol):
+    """Fetches bars again that did not come."""
+
+    def bars(self, series: Series, start_ns: int, end_ns: int) -> Bars:
+        """The finished bars with ``start_ns <= start < end_ns``, as far as there are any.
+
+        Raises
+        ------
+        UnavailableError, RefusedError
+            From the outside: transient, permanent.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingHeader:
+    """What stands at the beginning of a recording.
+
+    Attributes
+    ----------
+    id
+        Short hexadecimal name.
+    series
+        By ordinal; arrivals name their series by its position here.
+    start_ns, end_ns
+        The range of the live run as it was planned, half-open.
+    settings
+        All that decides what becomes of the arrivals; JSON-ready.
+    """
+
+    id: str
+    series: tuple[Series, ...]
+    start_ns: int
+    end_ns: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Recording(Protocol):
+    """Arrivals of one live run, in order. Passes ``tests/stores/recordings_contract.py``."""
+
+    @property
+    def header(self) -> RecordingHeader:
+        """What it is a recording of."""
+        ...
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over header and arrivals as they stand, hexadecimal."""
+        ...
+
+    def append(self, arrivals: Sequence[Arrival]) -> None:
+        """Add arrivals; when this returns, a kill of the process leaves them there.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be written.
+        """
+        ...
+
+    def read(self) -> Iterator[Sequence[Arrival]]:
+        """All arrivals in order, in blocks; what was torn off at the end by a kill is left out."""
+        ...
+
+    def close(self) -> None:
+        """Write out what is buffered, and let go; may be called again."""
+        ...
+
+
+class RecordingStore(Protocol):
+    """Keeps recordings. Passes ``tests/stores/recordings_contract.py``."""
+
+    def create(self, header: RecordingHeader) -> Recording:
+        """Begin a recording; `UsageError` if there is one with its id."""
+        ...
+
+    def open(self, recording_id: str) -> Recording:
+        """A recording to read, by its id or an unambiguous beginning; else `NotRecordedError`."""
+        ...
+
+    def list_recordings(self) -> Sequence[RecordingHeader]:
+        """The headers of all recordings, newest first."""
+        ...
+
+    def delete(self, recording_id: str) -> None:
+        """Forget a recording; `NotRecordedError` if there is none."""
         ...
