@@ -156,9 +156,11 @@ def test_a_replay_gives_slices_of_several_instruments(lake: ob.Lake) -> None:
     assert {tuple(names) for _, names in seen} == {("XNAS:QQQ", "XNYS:SPY")}
 
 
-def test_a_paced_replay_is_refused_and_says_what_works(lake: ob.Lake) -> None:
-    with pytest.raises(UsageError, match="speed 60 is not part of this release"):
-        ob.replay("XNYS:SPY", lake=lake, speed=60)
+def test_a_paced_replay_keeps_to_its_pace(lake: ob.Lake) -> None:
+    system = ob.replay("XNYS:SPY", lake=lake, start="2011-03-14", end="2011-03-15", speed=600_000)
+    assert sum(1 for _ in system) == 390
+    assert system.pace is not None
+    assert system.pace.speed == 600_000
 
 
 def test_extended_hours_are_played_when_asked(lake: ob.Lake) -> None:

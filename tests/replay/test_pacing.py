@@ -2,55 +2,21 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from openbell.market.errors import CancelledError, ReplayError, UsageError
 from openbell.market.moments import MINUTE_NS, SECOND_NS, iso
 from openbell.replay.pacing import Pace, Unit
-from openbell.replay.scheduler import Monitor, Worker
 from openbell.replay.system import System
+from tests.replay.jumps import Jumps
 from tests.replay.playing import Stored, at, every_minute, minutes, stored
 
 DAYS = every_minute("XNYS:SPY/1m", "2019-06-03T13:30Z", "2019-06-03T20:00Z")
 TWO = stored(
     type(DAYS).joined([DAYS, every_minute("XNYS:SPY/1m", "2019-06-04T13:30Z", "2019-06-04T20:00Z")])
 )
-
-
-class Jumps:
-    """Real time that passes only in waits, and at once; everything on one thread."""
-
-    def __init__(self) -> None:
-        self.real_ns = 5 * SECOND_NS
-        self.at_wait: list[Callable[[], None]] = []
-
-    def now_ns(self) -> int:
-        return self.real_ns
-
-    def monitor(self) -> Monitor:
-        return _Jump(self)
-
-    def start(self, name: str, work: Callable[[], None]) -> Worker:
-        raise AssertionError(name)
-
-
-class _Jump:
-    def __init__(self, time: Jumps) -> None:
-        self._time = time
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def wait(self, timeout: float | None = None) -> None:
-        assert timeout is not None
-        self._time.real_ns += max(round(timeout * SECOND_NS), 1)
-        if self._time.at_wait:
-            self._time.at_wait.pop(0)()
-
-    def notify_all(self) -> None: ...
 
 
 def paced(data: Stored, pace: Pace, **plan: object) -> System:

@@ -8,6 +8,7 @@ from openbell.app.ranges import bounds
 from openbell.backtest.config import check_session, configured_calendars
 from openbell.market.errors import UsageError
 from openbell.market.moments import is_date
+from openbell.replay.pacing import Pace
 from openbell.replay.system import ReplayPlan, System
 
 
@@ -23,6 +24,7 @@ def replay(  # noqa: PLR0913  # what is played, and how
     derived: Sequence[str] = (),
     trailing: int = 0,
     speed: float = 0,
+    pace: Pace | None = None,
 ) -> System:
     """Play sessions again; loop over what comes back for slices.
 
@@ -45,18 +47,15 @@ def replay(  # noqa: PLR0913  # what is played, and how
     trailing
         Finished sessions kept at hand before the current one.
     speed
-        0: as fast as the data comes.
+        0: as fast as the data comes; else how many times real time.
+    pace
+        What sets the speed instead, and can pause, step and seek.
 
     Raises
     ------
     UsageError
-        If the speed is another one: this release plays as fast as it can and nothing else.
+        If nothing is stored of what is to be played, or a setting is none.
     """
-    if speed != 0:
-        raise UsageError(
-            f"a replay at speed {speed:g} is not part of this release",
-            hint="leave the speed out: sessions are then played as fast as they can be read",
-        )
     if hours not in ("regular", "extended"):
         raise UsageError(f"hours is `{hours}`", hint="use regular or extended")
     at = lake if isinstance(lake, Lake) else open_lake(lake)
@@ -83,4 +82,6 @@ def replay(  # noqa: PLR0913  # what is played, and how
         trailing=trailing or at.settings.trailing,
         calendars=configured_calendars([pin.series.instrument for pin in pins], *hours_of_day),
     )
-    return System(at.store, plan, {})
+    if pace is None and speed:
+        pace = Pace(speed)
+    return System(at.store, plan, {}, pace=pace)

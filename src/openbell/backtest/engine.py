@@ -20,9 +20,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from openbell.backtest import checkpoints
 from openbell.backtest.broker import Broker
 from openbell.backtest.config import RunConfig
 from openbell.backtest.context import Context
@@ -38,6 +40,8 @@ from openbell.market.progress import CancelToken, Progress, silent
 from openbell.market.ticks import Quote
 from openbell.replay import kernels
 from openbell.replay.chunk import Step
+from openbell.replay.coordinator import CATCH_UP
+from openbell.replay.pacing import Rewind
 from openbell.replay.slices import Slice
 from openbell.replay.system import System
 
@@ -68,28 +72,43 @@ class Engine:
         self, system: System, strategy: Strategy, config: RunConfig, terms: Sequence[Terms]
     ) -> None:
         self.system = system
-        self.strategy = strategy
         self.config = config
-        self.view = MarketView(system, config.fill)
+        self.terms = terms
+        self._mark = _position(config.benchmark, system.names) if config.benchmark else 0
+        self.reset(strategy)
+        system.keep = lambda: checkpoints.keep(self)
+
+    def reset(self, strategy: Strategy) -> None:
+        """Be at the very beginning, with a fresh strategy."""
+        self.strategy = strategy
+        self.view = MarketView(self.system, self.config.fill)
         self.broker = Broker(
-            config,
-            system.names,
-            terms,
-            system.tape,
+            self.config,
+            self.system.names,
+            self.terms,
+            self.system.tape,
             offers=self.view.offers,
             prices=self.view.prices,
             session=self.view.session_label,
         )
-        self.context = Context(config, system, self.broker, self.view.prices_now)
+        self.context = Context(self.config, self.system, self.broker, self.view.prices_now)
         self._loop = self._choose_loop()
-        self._mark = _position(config.benchmark, system.names) if config.benchmark else 0
         self._numbers: list[int] = []
-        self._cash = config.cash
-        self._positions = [0.0] * len(system.names)
+        self._cash = self.config.cash
+        self._positions = [0.0] * len(self.system.names)
         self._parts: list[tuple[Ints, Floats, Floats, Ints, Floats]] = []
         self._rows = 0
         self._exposed = 0
         self.bars = 0
+
+    def mark(self) -> tuple[Any, ...]:
+        """Its own figures between two chunks, for `go_back`."""
+        return self._cash, self._positions, self._rows, self._exposed, self.bars, len(self._parts)
+
+    def go_back(self, mark: tuple[Any, ...]) -> None:
+        """Be as at a mark."""
+        self._cash, self._positions, self._rows, self._exposed, self.bars, parts = mark
+        del self._parts[parts:]
 
     def play(
         self,
@@ -120,18 +139,40 @@ class Engine:
         return Played(status, error, *self._curves())
 
     def _play(self, bars_per_year: float, progress: Progress, cancel: CancelToken | None) -> None:
+        self.begin(bars_per_year)
+        while True:
+            try:
+                self._go_on(progress, cancel)
+            except Rewind as asked:
+                checkpoints.restore(self, self.system.rewind(asked.to_ns), bars_per_year)
+            else:
+                break
+        self.strategy.on_stop(self.context)
+        self.end_chunk()
+
+    def begin(self, bars_per_year: float) -> None:
+        """Let the strategy make its indicators, before the first chunk."""
         self.strategy.on_start(self.context)
         self.context.begin(bars_per_year)
+
+    def _go_on(self, progress: Progress, cancel: CancelToken | None) -> None:
         for step in self.system.steps(progress=progress, cancel=cancel):
             if self.view.chunk is not self.system.coordinator.chunk:
                 self._turn_chunk()
             self._act(step)
-        self.strategy.on_stop(self.context)
-        self._keep_equity(len(self.view.times_ns))
+
+    def end_chunk(self) -> None:
+        """Keep the equity of the present chunk, if that was not done before."""
+        if self.view.chunk is not None:
+            self._keep_equity(len(self.view.times_ns))
+            self.view.chunk = None
 
     def _act(self, step: Step) -> None:
         if step.kind == kernels.BAR:
             self._loop(step)
+            return
+        if step.kind == CATCH_UP:
+            self.view.skip(step.begin, step.end)
             return
         assert step.played is not None
         opens = step.kind == kernels.OPEN
@@ -150,8 +191,7 @@ class Engine:
         return chunk is not None and step is chunk.steps[-1] and int(chunk.known_ns[-1]) == ends
 
     def _turn_chunk(self) -> None:
-        if self.view.chunk is not None:
-            self._keep_equity(len(self.view.times_ns))
+        self.end_chunk()
         self.view.load()
         if self._loop != self._loop_single:
             self._numbers = self.view.bars_per_slice()
@@ -230,7 +270,7 @@ class Engine:
         if self.view.chunk is None:
             return
         if self.view.chunk is not self.system.coordinator.chunk:  # between two chunks
-            self._keep_equity(len(self.view.times_ns))
+            self.end_chunk()
             return
         at = self.system.clock.cursor.slice
         label = next((d.session.label for d in self.system.session_data if d.session), "")

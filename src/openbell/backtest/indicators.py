@@ -139,17 +139,17 @@ class Indicator:
 
     __slots__ = (
         "_by_slice",
-        "_column",
         "_counts",
         "_cursor",
         "_rows",
         "_source",
         "_state",
         "_tail",
+        "column",
     )
 
     def __init__(self, column: Column, source: str, cursor: Cursor, keep: int) -> None:
-        self._column = column
+        self.column = column
         self._source = source
         self._cursor = cursor
         self._state = column.fresh_state()
@@ -160,7 +160,7 @@ class Indicator:
 
     def load(self, bars: Bars, counts: Any) -> None:
         """Go on to the next chunk: its bars, and how many are known at each slice."""
-        values = self._column.over(bars, self._state, source=self._source)
+        values = self.column.over(bars, self._state, source=self._source)
         self._rows = np.concatenate([self._rows[len(self._rows) - self._tail :], values])
         self._counts = counts
         self._by_slice = self._rows[self._tail - 1 + counts].tolist()

@@ -3,9 +3,10 @@
 Columns are turned into lists once per chunk; hot reads never touch a numpy scalar.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from openbell.replay.chunk import Chunk
 from openbell.replay.system import System
 
 _BATCH = 4096  # bars turned into objects at a time: small enough for the cache
-_make_bar = partial(tuple.__new__, Bar)
 _make_offer = partial(tuple.__new__, Offer)
 
 
@@ -80,6 +80,20 @@ class MarketView:
         self.bars = self._make_bars()
         base = [track for track in self._base if track >= 0]
         self.base_known = self.chunk.counts[base].sum(axis=0)
+
+    def skip(self, begin: int, end: int) -> None:
+        """Pass over the bars of slices ``[begin, end)``, which nobody is called for."""
+        before = self.base_known.item(begin - 1) if begin else 0
+        deque(islice(self.bars, self.base_known.item(end - 1) - before), maxlen=0)
+
+    def mark(self) -> tuple[list[float], list[float]]:
+        """The prices carried from one chunk to the next, for `go_back`."""
+        return self._last, self._carried
+
+    def go_back(self, mark: tuple[list[float], list[float]]) -> None:
+        """Be between two chunks again."""
+        self.chunk = None
+        self._last, self._carried = mark
 
     def bars_of(self, track: int) -> Bars:
         """The bars of a track in this chunk."""
@@ -243,11 +257,16 @@ class MarketView:
                 column[mine] = getattr(bars, field)[row[mine]]
             for k in mine.tolist():
                 labels[k] = name
-        return map(_make_bar, zip(labels, *(c.tolist() for c in out), strict=True))
+        return _made(zip(labels, *(c.tolist() for c in out), strict=True))
 
 
 def _bars_in_batches(name: str, bars: Bars) -> Iterator[Iterator[Bar]]:
     columns = (bars.start_ns, bars.end_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
     for begin in range(0, len(bars), _BATCH):
         batch = [column[begin : begin + _BATCH].tolist() for column in columns]
-        yield map(_make_bar, zip(repeat(name), *batch))
+        yield _made(zip(repeat(name), *batch))
+
+
+def _made(parts: Iterable[tuple[Any, ...]]) -> Iterator[Bar]:
+    """Bars of their parts, made in C; checks nothing."""
+    return map(tuple.__new__, repeat(Bar), parts)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from openbell.market.instrument import Pin, Terms, terms_of
 from openbell.market.moments import is_date, parse_moment
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
+from openbell.replay.pacing import Pace
 from openbell.replay.system import ReplayPlan, System
 from openbell.replay.upkeep import total
 
@@ -116,6 +117,7 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     *,
     version: str = "",
     sessions_per_chunk: int = 0,
+    pace: Pace | None = None,
     progress: Progress = silent,
     cancel: CancelToken | None = None,
 ) -> RunResult:
@@ -127,6 +129,8 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
         A fresh one is made from its class and parameters.
     sessions_per_chunk
         How much is prepared at once; changes nothing but speed.
+    pace
+        To run it paced, and to pause, step and seek; changes nothing but when it happens.
 
     Returns
     -------
@@ -143,11 +147,14 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     config = config.with_parameters(fresh.parameters)
     pins = resolve(config, store)
     plan = replace(plan_run(config, store, pins), sessions_per_chunk=sessions_per_chunk)
-    system = System(store, plan, settings_of(config, fresh))
+    system = System(store, plan, settings_of(config, fresh), pace=pace)
     basis = _Basis(pins, checksums_of(store, pins), code, sessions_per_year(system), version)
     engine = Engine(system, fresh, config, terms_for(config, pins))
     bars_per_year = basis.sessions_per_year * bars_per_session(system)
-    played = engine.play(bars_per_year, progress=progress, cancel=cancel)
+    try:
+        played = engine.play(bars_per_year, progress=progress, cancel=cancel)
+    finally:
+        fresh.on_end()
     if played.status == "done":
         _require_data(engine)
     result = _result(engine, played, basis)
@@ -294,4 +301,4 @@ def _warnings(engine: Engine, whole: float) -> tuple[str, ...]:
         )
     if corrupt:
         found.append(f"{corrupt:,} corrupt rows were withheld")
-    return tuple(found)
+    return (*found, *engine.strategy.remarks)

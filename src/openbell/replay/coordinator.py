@@ -156,6 +156,16 @@ class Coordinator:
             hand.slice = i
             yield i
 
+    def mark(self) -> tuple[int, tuple[int, ...]]:
+        """Where it stands between two chunks, for `go_back`."""
+        return len(self.measured), tuple(self.open_sessions)
+
+    def go_back(self, mark: tuple[int, tuple[int, ...]]) -> None:
+        """Be as at a mark."""
+        del self.measured[mark[0] :]
+        self.open_sessions[:] = mark[1]
+        self._joining.clear()
+
     def _release_watched(self, step: Step) -> Iterator[int]:
         """As `release`, each slice when it is due, and to followers as well."""
         hand, pace, marks = self._hand, self._pace, self._marks

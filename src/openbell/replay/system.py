@@ -15,7 +15,7 @@ from openbell.replay import kernels
 from openbell.replay.agenda import plan_agenda
 from openbell.replay.chunk import Chunk, Rows, Step
 from openbell.replay.clock import Clock, Hand
-from openbell.replay.coordinator import Coordinator
+from openbell.replay.coordinator import Coordinator, SessionEnded
 from openbell.replay.feed import Counts, Feed
 from openbell.replay.filling import UpkeepCounts
 from openbell.replay.followers import Follower
@@ -40,7 +40,7 @@ class _Checkpoint(NamedTuple):
 
     after_ns: int
     parts: tuple[Any, ...]
-    kept: object
+    kept: Any
 
 
 class System:
@@ -63,7 +63,8 @@ class System:
     pace
         To pause, step, seek and change the speed; None if there is none.
     keep
-        With a pace: called between chunks for what a consumer wants back from `rewind`.
+        With a pace: called between chunks for what a consumer wants back from `rewind`; None if
+        it cannot go back there.
 
     Raises
     ------
@@ -83,7 +84,7 @@ class System:
     ) -> None:
         self.plan = plan
         self.pace = pace
-        self.keep: Callable[[], object] = lambda: None
+        self.keep: Callable[[], Any] = lambda: ()
         self._store = store
         self._scheduler = scheduler or Threads()
         self._cast = cast((pin.series for pin in plan.pins), lambda i: _calendar_of(i, plan))
@@ -122,6 +123,11 @@ class System:
     def counts(self) -> dict[str, Counts]:
         """What became of the rows read, by series."""
         return self._supply.counts
+
+    @property
+    def session_ended(self) -> SessionEnded | None:
+        """The session that closed last, and why; None before the first."""
+        return self.coordinator.ended[-1] if self.coordinator.ended else None
 
     @property
     def upkeep(self) -> dict[str, UpkeepCounts]:
@@ -252,12 +258,12 @@ class System:
         self.coordinator.followers.append(follower)
         return follower
 
-    def rewind(self, to_ns: int) -> object:
+    def rewind(self, to_ns: int) -> Any:
         """Go back to the last checkpoint up to a moment; from there the pace goes on to it.
 
         Returns
         -------
-        object
+        Any
             What `keep` gave there.
         """
         while len(self._checkpoints) > 1 and self._checkpoints[-1].after_ns > to_ns:
@@ -284,7 +290,9 @@ class System:
     def _check_in(self) -> None:
         is_first = not self._checkpoints
         after_ns = START_OF_TIME_NS if is_first else self._hand.times_ns.item(-1)
-        self._checkpoints.append(_Checkpoint(after_ns, self._parts(), self.keep()))
+        kept = self.keep()
+        if is_first or kept is not None:
+            self._checkpoints.append(_Checkpoint(after_ns, self._parts(), kept))
         if len(self._checkpoints) > _CHECKPOINTS:
             del self._checkpoints[1::2]
 
@@ -294,17 +302,19 @@ class System:
             [window.mark() for window in self._windows],
             [data.mark() for data in self.session_data],
             len(self.coordinator.measured),
+            len(self.coordinator.ended),
             tuple(self.coordinator.open_sessions),
         )
 
     def _restore(self, parts: tuple[Any, ...]) -> None:
-        tape, windows, session_data, measured, open_sessions = parts
+        tape, windows, session_data, measured, ended, open_sessions = parts
         self.tape.go_back(tape)
         for window, mark in zip(self._windows, windows, strict=True):
             window.go_back(mark)
         for data, mark in zip(self.session_data, session_data, strict=True):
             data.go_back(mark)
         del self.coordinator.measured[measured:]
+        del self.coordinator.ended[ended:]
         self.coordinator.open_sessions[:] = open_sessions
 
     # How it is built

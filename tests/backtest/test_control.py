@@ -1,0 +1,140 @@
+"""A run that is paced, paused, stepped or sought is the run that was not."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openbell.backtest.catalog import from_instance
+from openbell.backtest.result import RunResult
+from openbell.backtest.run import run_backtest
+from openbell.backtest.strategies.crossover import EmaCross
+from openbell.backtest.strategy import Strategy
+from openbell.backtest.verify import compare_runs
+from openbell.market.bars import Bar, Bars
+from openbell.market.moments import MINUTE_NS
+from openbell.replay.pacing import Pace, Unit
+from tests.backtest.made import config_for, spy_march, store_of
+from tests.replay.jumps import Jumps
+
+
+class Mixed(Strategy):
+    """Two averages, limit orders, random sizes and a memory of its own."""
+
+    def on_start(self, ctx: Any) -> None:
+        self.fast, self.slow = ctx.ema(9), ctx.ema(26)
+        self.seen: list[float] = []
+        self.filled = 0
+
+    def on_bar(self, ctx: Any, bar: Bar) -> None:
+        self.seen = [*self.seen[-20:], bar.close]
+        if not self.slow.ready or ctx.orders:
+            return
+        if self.fast.value > self.slow.value and ctx.position() <= 0:
+            ctx.buy(ctx.random.randint(1, 9) * 10, limit=min(self.seen[-5:]))
+        elif self.fast.value < self.slow.value and ctx.position() >= 0:
+            ctx.sell(ctx.random.randint(1, 9) * 10, stop=bar.low)
+
+    def on_fill(self, ctx: Any, fill: Any) -> None:
+        self.filled += 1
+        ctx.log(f"{self.filled}: {fill.price}")
+
+
+class Uncopied(Mixed):
+    """Holds what no copy can be made of."""
+
+    def on_start(self, ctx: Any) -> None:
+        super().on_start(ctx)
+        self.endless = iter(int, 1).__next__
+        self.lines = (line for line in "ab")
+
+
+@pytest.fixture(scope="module")
+def spy(samples: Path) -> Bars:
+    return spy_march(samples)
+
+
+def run(strategy: Strategy, spy: Bars, pace: Pace | None, **changes: Any) -> RunResult:
+    config = config_for(spy, seed=5, **changes)
+    code = from_instance(strategy).code
+    return run_backtest(strategy, config, store_of(spy), code, pace=pace, sessions_per_chunk=4)
+
+
+def require_same(a: RunResult, b: RunResult) -> None:
+    assert compare_runs(a, b).is_same
+    assert (a.seal, a.orders, a.fills, a.entries) == (b.seal, b.orders, b.fills, b.entries)
+    assert a.equity.equity.tolist() == b.equity.equity.tolist()
+    assert a.equity.closes.tolist() == b.equity.closes.tolist()
+    assert (a.bars, a.exposure, a.completeness) == (b.bars, b.exposure, b.completeness)
+
+
+class Hand:
+    """Somebody who plays with a replay's pace, from a seed, while it waits."""
+
+    def __init__(self, seed: int, spy: Bars, real: Jumps, pace: Pace, acts: int) -> None:
+        self.chance = random.Random(seed)
+        self.span = (int(spy.start_ns[0]), int(spy.end_ns[-3000]))
+        self.pace = pace
+        self.left = acts
+        real.at_wait = [self.act] * acts
+        self.real = real
+
+    def act(self) -> None:
+        """Change something; the last time, let it go to the end."""
+        self.left -= 1
+        if not self.left:
+            self.pace.resume()
+            self.pace.speed = 0
+            return
+        units: list[Unit] = ["slice", "bar", "session"]
+        self.chance.choice(
+            [
+                self.pace.pause,
+                self.pace.resume,
+                lambda: self.pace.step(self.chance.choice(units)),
+                lambda: self.pace.seek(self.chance.randrange(*self.span, MINUTE_NS)),
+                lambda: setattr(self.pace, "speed", self.chance.choice([60.0, 360.0, 5000.0])),
+            ]
+        )()
+
+
+@pytest.mark.parametrize("strategy", [EmaCross(fast=12, slow=26), Mixed()])
+@pytest.mark.parametrize("speed", [0.0, 60.0, 360.0])
+def test_a_paced_run_is_the_run_at_full_speed(strategy: Strategy, speed: float, spy: Bars) -> None:
+    require_same(run(strategy, spy, None), run(strategy, spy, Pace(speed, Jumps())))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("strategy", [EmaCross(fast=12, slow=26), Mixed(), Uncopied()])
+def test_pauses_steps_and_seeks_change_no_order_and_no_fill(
+    strategy: Strategy, seed: int, spy: Bars
+) -> None:
+    real = Jumps()
+    pace = Pace(60, real)
+    hand = Hand(seed, spy, real, pace, acts=40)
+    played = run(strategy, spy, pace)
+    assert hand.left < 40  # it may seek to the end
+    require_same(run(strategy, spy, None), played)
+
+
+def test_going_back_with_a_strategy_that_cannot_be_copied_is_said(spy: Bars) -> None:
+    real = Jumps()
+    pace = Pace(60, real)
+    real.at_wait = [
+        lambda: pace.seek(int(spy.end_ns[9000])),
+        lambda: pace.seek(int(spy.end_ns[200])),
+        lambda: setattr(pace, "speed", 0),
+    ]
+    played = run(Uncopied(), spy, pace)
+    assert "went back to the start: this strategy cannot be copied" in [x.text for x in played.log]
+    require_same(run(Uncopied(), spy, None), played)
+
+
+def test_a_run_from_the_middle_of_a_session_begins_with_a_warm_strategy(spy: Bars) -> None:
+    half = run(Mixed(), spy, None, start="2011-03-14T15:00Z", end="2011-03-15")
+    assert half.completeness == 1.0
+    assert min(order.time_ns for order in half.orders) >= int(spy.start_ns[0])
+    first = min(order.time_ns for order in half.orders)
+    assert first > 1_300_114_800 * 10**9  # 2011-03-14T15:00Z: nothing was decided before
+    assert first < 1_300_114_800 * 10**9 + 26 * MINUTE_NS  # its averages knew the morning
