@@ -18,6 +18,9 @@ import { signalMessage } from "./signals";
 
 /** Messages that may wait while the strategy is busy or not ready. */
 const INBOX_MAX = 10_000;
+/** How long an answer to a question is waited for before it is asked again, in milliseconds. */
+const UNANSWERED_MS = 5_000;
+const UNHEARD_MS = 250;
 /** The original's first simulation date. */
 const SIMULATION_START = "2023-06-01T09:30:00.000Z";
 
@@ -92,25 +95,26 @@ class RedisRunner {
     if (!host.ready) this.settings.output.log(`${host.name} is not ready yet; it is fed nevertheless`);
   }
 
+  /** Ask until somebody answers: pub/sub forgets a question that nobody was there to hear. */
   private async requestHistory(): Promise<Bar[]> {
-    const attempts = wholeOf(this.host.config, "historyAttempts", 3, 1);
-    const timeoutMs = wholeOf(this.host.config, "historyTimeoutMs", 10_000, 1);
-    for (let attempt = 1; attempt <= attempts; attempt += 1) {
-      const answer = await this.askHistory(timeoutMs);
+    let leftMs = wholeOf(this.host.config, "historyTimeoutMs", 30_000, 1);
+    while (leftMs > 0) {
+      const { answer, waitedMs } = await this.askHistory(leftMs);
       if (answer) return readHistory(answer);
-      this.settings.output.log(`no history within ${timeoutMs} ms (${attempt} of ${attempts})`);
+      leftMs -= waitedMs;
     }
     throw new MessageError(`nobody answered on ${channels.HISTORY_RESPONSE}; is the history service running?`);
   }
 
-  private async askHistory(timeoutMs: number): Promise<Message | null> {
+  private async askHistory(leftMs: number): Promise<{ answer: Message | null; waitedMs: number }> {
     const requestId = `hist_${this.nowMs}_${randomUUID().slice(0, 8)}`;
-    const answer = new Promise<Message>((resolve) => this.answers.set(requestId, resolve));
+    const reply = new Promise<Message>((resolve) => this.answers.set(requestId, resolve));
     const { symbol, barsWanted, botId } = this.host;
     const request = { requestId, symbol, barsBack: barsWanted, timestamp: this.now(), botId };
-    await this.publish(channels.HISTORY_REQUEST, request);
+    const heard = await this.publish(channels.HISTORY_REQUEST, request);
+    const waitedMs = Math.min(leftMs, heard === 0 ? UNHEARD_MS : UNANSWERED_MS);
     try {
-      return await within(timeoutMs, answer);
+      return { answer: await within(waitedMs, reply), waitedMs };
     } finally {
       this.answers.delete(requestId);
     }
@@ -156,7 +160,7 @@ class RedisRunner {
     const outcome = await this.host.feed(item);
     await this.report(outcome);
     if (outcome.signal) {
-      await this.publish(channels.signalOf(this.host.botId), signalMessage(this.host, outcome.signal, this.nowMs));
+      await this.publish(channels.signalOf(this.host.botId), signalMessage(this.host, outcome.signal, item));
     }
   }
 
@@ -199,8 +203,9 @@ class RedisRunner {
     if (lost) this.fail(error);
   }
 
-  private async publish(channel: string, message: object): Promise<void> {
-    await this.publisher.publish(channel, JSON.stringify(message));
+  /** How many heard it. */
+  private publish(channel: string, message: object): Promise<number> {
+    return this.publisher.publish(channel, JSON.stringify(message));
   }
 
   private now(): string {

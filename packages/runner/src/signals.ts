@@ -1,4 +1,4 @@
-import type { Config, Signal } from "../../sdk/src/types";
+import type { Config, MarketData, Signal } from "../../sdk/src/types";
 import { wholeOf } from "../../wire/src/messages";
 import type { StrategyHost } from "./host";
 
@@ -12,16 +12,16 @@ export function actionOf(signal: Signal): string {
 }
 
 /** A signal in the form of `aggregator:signal:{botId}`; the strategy's own stands in `tsx_signal`. */
-export function signalMessage(host: StrategyHost, signal: Signal, timestampMs: number): object {
+export function signalMessage(host: StrategyHost, signal: Signal, item: MarketData): object {
   return {
     action: actionOf(signal),
-    price: signal.entryPrice ?? signal["price"] ?? null,
+    price: signal.entryPrice ?? signal["price"] ?? item.price,
     shares: sharesOf(host.config),
     stop_loss: signal.stopLoss ?? null,
     take_profit: signal.takeProfit ?? null,
     tsx_signal: signal,
     botId: host.botId,
-    timestamp: new Date(timestampMs).toISOString(),
+    timestamp: new Date(item.timestamp).toISOString(),
     strategy: host.name,
   };
 }

@@ -47,6 +47,9 @@ const inbox_1 = require("./inbox");
 const signals_1 = require("./signals");
 /** Messages that may wait while the strategy is busy or not ready. */
 const INBOX_MAX = 10_000;
+/** How long an answer to a question is waited for before it is asked again, in milliseconds. */
+const UNANSWERED_MS = 5_000;
+const UNHEARD_MS = 250;
 /** The original's first simulation date. */
 const SIMULATION_START = "2023-06-01T09:30:00.000Z";
 async function runRedis(host, settings) {
@@ -117,25 +120,26 @@ class RedisRunner {
         if (!host.ready)
             this.settings.output.log(`${host.name} is not ready yet; it is fed nevertheless`);
     }
+    /** Ask until somebody answers: pub/sub forgets a question that nobody was there to hear. */
     async requestHistory() {
-        const attempts = (0, messages_1.wholeOf)(this.host.config, "historyAttempts", 3, 1);
-        const timeoutMs = (0, messages_1.wholeOf)(this.host.config, "historyTimeoutMs", 10_000, 1);
-        for (let attempt = 1; attempt <= attempts; attempt += 1) {
-            const answer = await this.askHistory(timeoutMs);
+        let leftMs = (0, messages_1.wholeOf)(this.host.config, "historyTimeoutMs", 30_000, 1);
+        while (leftMs > 0) {
+            const { answer, waitedMs } = await this.askHistory(leftMs);
             if (answer)
                 return (0, messages_1.readHistory)(answer);
-            this.settings.output.log(`no history within ${timeoutMs} ms (${attempt} of ${attempts})`);
+            leftMs -= waitedMs;
         }
         throw new messages_1.MessageError(`nobody answered on ${channels.HISTORY_RESPONSE}; is the history service running?`);
     }
-    async askHistory(timeoutMs) {
+    async askHistory(leftMs) {
         const requestId = `hist_${this.nowMs}_${(0, node_crypto_1.randomUUID)().slice(0, 8)}`;
-        const answer = new Promise((resolve) => this.answers.set(requestId, resolve));
+        const reply = new Promise((resolve) => this.answers.set(requestId, resolve));
         const { symbol, barsWanted, botId } = this.host;
         const request = { requestId, symbol, barsBack: barsWanted, timestamp: this.now(), botId };
-        await this.publish(channels.HISTORY_REQUEST, request);
+        const heard = await this.publish(channels.HISTORY_REQUEST, request);
+        const waitedMs = Math.min(leftMs, heard === 0 ? UNHEARD_MS : UNANSWERED_MS);
         try {
-            return await within(timeoutMs, answer);
+            return { answer: await within(waitedMs, reply), waitedMs };
         }
         finally {
             this.answers.delete(requestId);
@@ -186,7 +190,7 @@ class RedisRunner {
         const outcome = await this.host.feed(item);
         await this.report(outcome);
         if (outcome.signal) {
-            await this.publish(channels.signalOf(this.host.botId), (0, signals_1.signalMessage)(this.host, outcome.signal, this.nowMs));
+            await this.publish(channels.signalOf(this.host.botId), (0, signals_1.signalMessage)(this.host, outcome.signal, item));
         }
     }
     async report({ failure }) {
@@ -225,8 +229,9 @@ class RedisRunner {
         if (lost)
             this.fail(error);
     }
-    async publish(channel, message) {
-        await this.publisher.publish(channel, JSON.stringify(message));
+    /** How many heard it. */
+    publish(channel, message) {
+        return this.publisher.publish(channel, JSON.stringify(message));
     }
     now() {
         return new Date(this.nowMs).toISOString();

@@ -15,16 +15,16 @@ function actionOf(signal) {
     return word;
 }
 /** A signal in the form of `aggregator:signal:{botId}`; the strategy's own stands in `tsx_signal`. */
-function signalMessage(host, signal, timestampMs) {
+function signalMessage(host, signal, item) {
     return {
         action: actionOf(signal),
-        price: signal.entryPrice ?? signal["price"] ?? null,
+        price: signal.entryPrice ?? signal["price"] ?? item.price,
         shares: sharesOf(host.config),
         stop_loss: signal.stopLoss ?? null,
         take_profit: signal.takeProfit ?? null,
         tsx_signal: signal,
         botId: host.botId,
-        timestamp: new Date(timestampMs).toISOString(),
+        timestamp: new Date(item.timestamp).toISOString(),
         strategy: host.name,
     };
 }

@@ -14,4 +14,14 @@ var __exportStar = (this && this.__exportStar) || function(m, exports) {
     for (var p in m) if (p !== "default" && !Object.prototype.hasOwnProperty.call(exports, p)) __createBinding(exports, m, p);
 };
 Object.defineProperty(exports, "__esModule", { value: true });
+exports.Sma = exports.Rsi = exports.Lowest = exports.Highest = exports.Ema = exports.Atr = exports.defineStrategy = void 0;
+var define_1 = require("./define");
+Object.defineProperty(exports, "defineStrategy", { enumerable: true, get: function () { return define_1.defineStrategy; } });
+var indicators_1 = require("./indicators");
+Object.defineProperty(exports, "Atr", { enumerable: true, get: function () { return indicators_1.Atr; } });
+Object.defineProperty(exports, "Ema", { enumerable: true, get: function () { return indicators_1.Ema; } });
+Object.defineProperty(exports, "Highest", { enumerable: true, get: function () { return indicators_1.Highest; } });
+Object.defineProperty(exports, "Lowest", { enumerable: true, get: function () { return indicators_1.Lowest; } });
+Object.defineProperty(exports, "Rsi", { enumerable: true, get: function () { return indicators_1.Rsi; } });
+Object.defineProperty(exports, "Sma", { enumerable: true, get: function () { return indicators_1.Sma; } });
 __exportStar(require("./types"), exports);
