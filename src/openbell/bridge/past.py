@@ -4,6 +4,7 @@ An answer is made of rows that had ended by that moment, so it never looks past 
 not change, so what was read of one is kept and read again from there.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from openbell.market.moments import DAY_NS
 from openbell.market.timeframe import CODES, Timeframe
 from openbell.ports import ReadStore, SeriesInfo, Store
 
-Resolver = Callable[[str], str | Series | Pin | None]
+Meaning = str | Series | Pin
+Resolver = Callable[[str], Meaning | None]
 
 MAX_ROWS_KEPT = 1_000_000  # some 64 MB
 _WHOLE_ROWS = 200_000  # a series up to this long is read once, as a whole
@@ -57,7 +59,7 @@ class _Stretch(NamedTuple):
 
 
 class Past:
-    """Bars of a store, by what an asker calls an instrument. Not for several threads at once.
+    """Bars of a store, by what an asker calls an instrument. Threads take turns.
 
     Parameters
     ----------
@@ -73,6 +75,7 @@ class Past:
     def __init__(self, store: ReadStore, resolver: Resolver | None = None) -> None:
         self._store = store
         self._resolver = resolver
+        self._lock = threading.RLock()
         self._meant: dict[str, Instrument] = {}
         self._info: dict[Pin, SeriesInfo] = {}
         self._kept: OrderedDict[Pin, _Stretch] = OrderedDict()
@@ -87,14 +90,16 @@ class Past:
         UsageError
             If the symbol means several instruments, or nothing stored can be made that wide.
         """
-        pin = self.pin_of(symbol, wide)
-        return self._newest(pin, wide, wanted), pin
+        with self._lock:
+            pin = self.pin_of(symbol, wide)
+            return self._newest(pin, wide, wanted), pin
 
     # What a symbol means
 
     def pin_of(self, symbol: str, wide: Timeframe) -> Pin:
         """The version from which bars of a symbol are made that wide; raises as `newest`."""
-        named = self._named(symbol)
+        with self._lock:
+            named = self._named(symbol)
         if isinstance(named, Instrument):
             return self._widest(named, wide)
         pin = named if isinstance(named, Pin) else self._store.resolve(str(named))
@@ -102,7 +107,7 @@ class Past:
             require_wider(pin.series.timeframe, wide)
         return pin
 
-    def _named(self, symbol: str) -> str | Series | Pin | Instrument:
+    def _named(self, symbol: str) -> Meaning | Instrument:
         if self._resolver is not None:
             named = self._resolver(symbol)
             if named is None:
@@ -175,10 +180,17 @@ class Past:
 
     def info(self, pin: Pin) -> SeriesInfo:
         """What the store says of a version, asked for once."""
-        found = self._info.get(pin)
-        if found is None:
-            found = self._info[pin] = self._store.info(pin)
-        return found
+        with self._lock:
+            found = self._info.get(pin)
+            if found is None:
+                found = self._info[pin] = self._store.info(pin)
+            return found
+
+    def symbols(self) -> list[str]:
+        """The instruments the store has, as far as it can list them."""
+        if not hasattr(self._store, "list_instruments"):
+            return []
+        return [str(one) for one in cast("Store", self._store).list_instruments()]
 
     def _read(self, pin: Pin, start_ns: int, end_ns: int) -> Bars:
         kept = self._kept.get(pin)
