@@ -6,10 +6,13 @@ memory: hours, corrupt rows, merging, positions, canonical records.
 """
 
 import gc
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ import numpy as np
 from benchmarks.row import Row
 from openbell.market.bars import Bars, bars_from
 from openbell.market.calendars import calendar
+from openbell.market.instrument import Series
 from openbell.market.moments import END_OF_TIME_NS, MINUTE_NS, START_OF_TIME_NS, parse_moment
 from openbell.market.timeframe import timeframe
 from openbell.ports import Manifest
@@ -24,6 +28,7 @@ from openbell.replay.chunk import Chunk, Track, merge_order
 from openbell.replay.feed import DerivedFeed, Feed
 from openbell.replay.kernels import BAR, DERIVED
 from openbell.replay.system import ReplayPlan, System
+from openbell.stores.lake import Lake
 from openbell.stores.memory import MemoryStore
 
 GROUP = "Replay"
@@ -82,7 +87,7 @@ def repeated_s(act: Callable[[], Any], times: int, tries: int = 5) -> float:
 def chunks_of(system: System) -> list[Chunk]:
     """Every chunk, as prefetch makes it, its records laid out, on this thread; gives the last."""
     last: list[Chunk] = []
-    for chunk in system._chunks():
+    for chunk in system._supply.chunks():
         assert chunk.records
         last = [chunk]
     return last
@@ -197,10 +202,35 @@ def upkeep(quick: bool) -> list[Row]:
     ]  # fmt: skip
 
 
+def filling(quick: bool) -> list[Row]:
+    """What a gap costs: the same replay from the lake, with gaps filled and left as they are."""
+    found = []
+    for sessions, gaps, what in ((1, 1, "a single gap"), (4 if quick else 20, 400, "of many")):
+        whole = minutes("XNYS:S0/1m", sessions, 0)
+        kept = np.ones(len(whole), np.bool_)
+        kept[np.random.default_rng(0).choice(len(whole) - 5, gaps, replace=False)] = False
+        with tempfile.TemporaryDirectory() as folder:
+            lake = Lake(Path(folder) / "lake", time.time_ns)
+            other = whole.renamed(Series.parse("ARCX:S0/1m"))
+            pins = [lake.write(d, Manifest("benchmark")).pin for d in (whole.take(kept), other)]
+            plan = ReplayPlan((pins[0],), parse_moment(FIRST), int(whole.end_ns[-1]))
+            plans = (
+                replace(plan, fill=(pins[1],), derived=("5m",)),
+                replace(plan, derived=("5m",)),
+            )
+            took = [
+                best_s(partial(System, lake, each, {}), chunks_of, 3 if quick else 9)
+                for each in (replace(plan, fill=(pins[1],)), plan)
+            ]
+        line = f"gap fill from the lake, per gap, {what} (requirement: 100 ms)"
+        found.append(Row(GROUP, line, (took[0] - took[1]) / gaps * 1e3, "ms", "≤ 10", COMMAND))
+    return found
+
+
 def memory(quick: bool) -> list[Row]:
     """What is held: by 10,000 bars that wait in the queue, and by a long replay."""
     data = Data(10, 4)
-    (chunk,) = data.system(sessions_per_chunk=4)._chunks()
+    (chunk,) = data.system(sessions_per_chunk=4)._supply.chunks()
     queued = chunk_bytes(chunk) / data.bars * 10_000 / 1e6
     few, many = (peak_mb(Data(100, n)) for n in ((2, 4) if quick else (10, 40)))
     return [
@@ -232,6 +262,6 @@ def peak_mb(data: Data) -> float:
 
 def rows(quick: bool) -> list[Row]:
     found: list[Row] = []
-    for part in (merging, preparing, playing, upkeep, memory):
+    for part in (merging, preparing, playing, upkeep, filling, memory):
         found += part(quick)
     return found
