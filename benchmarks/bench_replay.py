@@ -213,11 +213,8 @@ def filling(quick: bool) -> list[Row]:
             lake = Lake(Path(folder) / "lake", time.time_ns)
             other = whole.renamed(Series.parse("ARCX:S0/1m"))
             pins = [lake.write(d, Manifest("benchmark")).pin for d in (whole.take(kept), other)]
-            plan = ReplayPlan((pins[0],), parse_moment(FIRST), int(whole.end_ns[-1]))
-            plans = (
-                replace(plan, fill=(pins[1],), derived=("5m",)),
-                replace(plan, derived=("5m",)),
-            )
+            end_ns = int(whole.end_ns[-1])
+            plan = ReplayPlan((pins[0],), parse_moment(FIRST), end_ns, derived=("5m",))
             took = [
                 best_s(partial(System, lake, each, {}), chunks_of, 3 if quick else 9)
                 for each in (replace(plan, fill=(pins[1],)), plan)
