@@ -142,6 +142,13 @@ def frame_source(frame: "pl.DataFrame", series: Series, options: FileOptions) ->
     )
 
 
+def synthetic_source(series: Series, end_ns: int, count: int) -> FileSource:
+    """The source named `synthetic`: the last `count` made-up bars that have ended by a moment."""
+    from openbell.sources.synthetic import SyntheticBars
+
+    return SyntheticBars(series, end_ns, count)
+
+
 def sniff(paths: Sequence[Path]) -> Format:
     """The format of files, as the first name that tells it has it; ``csv`` if none does."""
     for path in paths:
