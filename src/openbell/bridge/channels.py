@@ -31,6 +31,8 @@ BOT_MARKET_DATA = "bot:market-data"
 # Strategies and bots
 STRATEGY_READY = "aggregator:strategy-ready"
 BOT_STATUS = "bot:status"
+POSITION_UPDATE = "bot:position:update"
+RISK_RESPONSE = "bot:risk:response"  # ours alone: the original leaves a risk check unanswered
 
 # What the mock bot passes on, from a strategy to the aggregator; it adds its `botId`.
 TO_AGGREGATOR: Mapping[str, str] = MappingProxyType(
@@ -73,6 +75,11 @@ def simulation_of(bot: str) -> str:
 def signal_of(bot: str) -> str:
     """The channel on which the runner of a bot gives its signals."""
     return f"aggregator:signal:{bot}"
+
+
+def error_of(bot: str) -> str:
+    """The channel on which the runner of a bot says what its strategy raised; ours alone."""
+    return f"aggregator:strategy-error:{bot}"
 
 
 def status_key_of(bot: str) -> str:
