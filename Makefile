@@ -5,7 +5,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt bench lock clean
+.PHONY: help demo test soak check lint fmt bench lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ demo: .venv/.run ## set up and run the main job on real data: import, check, rep
 
 test: .venv/.dev lint ## set up and run everything: format, lint, types, contracts, all tests
 	$(PYTEST)
+
+soak: .venv/.dev ## play 10,000 seeds of the simulated engine (SEEDS=2000:3000 for others); takes minutes
+	OPENBELL_SEEDS=$(or $(SEEDS),10000) $(PYTEST) --timeout 1200 tests/replay/test_simulation.py
 
 check: .venv/.dev lint ## format, lint, types, contracts, unit tests: before every commit
 	$(PYTEST) -m "not shared" --ignore=tests/flows --ignore=tests/test_examples.py

@@ -1,6 +1,7 @@
 """A run that is paced, paused, stepped or sought is the run that was not."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,14 @@ class Hand:
             self.pace.speed = 0
             return
         units: list[Unit] = ["slice", "bar", "session"]
-        self.chance.choice(
-            [
-                self.pace.pause,
-                self.pace.resume,
-                lambda: self.pace.step(self.chance.choice(units)),
-                lambda: self.pace.seek(self.chance.randrange(*self.span, MINUTE_NS)),
-                lambda: setattr(self.pace, "speed", self.chance.choice([60.0, 360.0, 5000.0])),
-            ]
-        )()
+        acts: list[Callable[[], None]] = [
+            self.pace.pause,
+            self.pace.resume,
+            lambda: self.pace.step(self.chance.choice(units)),
+            lambda: self.pace.seek(self.chance.randrange(*self.span, MINUTE_NS)),
+            lambda: setattr(self.pace, "speed", self.chance.choice([60.0, 360.0, 5000.0])),
+        ]
+        self.chance.choice(acts)()
 
 
 @pytest.mark.parametrize("strategy", [EmaCross(fast=12, slow=26), Mixed()])

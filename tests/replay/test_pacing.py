@@ -95,7 +95,7 @@ def test_a_step_releases_one_slice_one_bar_or_a_session() -> None:
 
 def test_seeking_forward_and_back_lands_behind_what_is_known_then() -> None:
     pace = Pace(0, Jumps())
-    seen = []
+    seen: list[int] = []
     goals = iter(["2019-06-04T14:00Z", "2019-06-03T14:00Z", "2019-06-04T15:00Z"])
     system = paced(TWO, pace, sessions_per_chunk=1)
     for one in system:
