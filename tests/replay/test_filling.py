@@ -39,6 +39,7 @@ OPEN, CLOSE = "2019-06-03T13:30Z", "2019-06-03T20:00Z"
 SPY = "XNYS:SPY/1m"
 WHOLE = every_minute(SPY, OPEN, CLOSE)
 REVISION = 3
+END_NS = at("2100-01-01")
 
 
 def without(bars: Bars, *rows: int) -> Bars:
@@ -167,6 +168,21 @@ def test_derived_bars_already_released_are_computed_again() -> None:
 def values(bars: Columns) -> list[list[float]]:
     """The columns without labels."""
     return [column.tolist() for name, column in bars.columns().items() if name != "label"]
+
+
+def test_a_slice_tells_what_was_revised(samples: Path) -> None:
+    """14:02 comes at 14:04, before its five minutes end; 14:09 at 14:11, after they ended."""
+    spy = equity_minutes(samples, "SPY", "20131007").between(at("2013-10-07T13:30Z"), END_NS)
+    first = int(spy.start_ns.searchsorted(at("2013-10-07T14:00Z")))
+    data, plan = holed(without(spy, first + 2, first + 9), spy, derived=("5m",))
+    found = {
+        iso(current.time_ns)[11:16]: list(current.revisions)
+        for current in data.system("2013-10-07", "2013-10-08", **plan)
+        if current.revisions
+    }
+    fives = widen_counted(spy, timeframe("5m"))[0]
+    five = int(fives.start_ns.searchsorted(at("2013-10-07T14:05Z")))
+    assert found == {"14:04": [spy.bar(first + 2)], "14:11": [spy.bar(first + 9), fives.bar(five)]}
 
 
 def test_an_interval_of_nothing_but_filled_bars_is_made_when_they_come() -> None:

@@ -102,7 +102,7 @@ def test_rows_ahead_are_no_public_attribute() -> None:
         "present",
     }
     public = {n for n in dir(current) if not n.startswith("_")}
-    assert public == {"closes", "get", "session", "sessions", "time", "time_ns"}
+    assert public == {"closes", "get", "revisions", "session", "sessions", "time", "time_ns"}
 
 
 def test_columns_that_are_seen_cannot_be_written() -> None:

@@ -39,6 +39,7 @@ class SliceMaker:
             windows[self._base[n]].carried_close if n in self._base else nan for n in names
         ]
         self._rows: dict[str, list[tuple[Any, ...] | None]] = {}
+        self._revisions = [k for k, t in enumerate(tracks) if t.kind == kernels.REVISION]
 
     def bar(self, name: str, at: int) -> Bar | None:
         """The base bar of an instrument that became known at a slice, or None."""
@@ -47,6 +48,20 @@ class SliceMaker:
             rows = self._rows[name] = self._make_rows(name)
         row = rows[at]
         return None if row is None else _make_bar(row)
+
+    def revisions(self, at: int) -> list[Bar]:
+        """The bars released as revisions at a slice, by instrument and timeframe."""
+        return self._revised.get(at, [])
+
+    @cached_property
+    def _revised(self) -> dict[int, list[Bar]]:
+        found: dict[int, list[Bar]] = {}
+        for track in self._revisions:
+            bars = self._data(track)
+            at = self.chunk.counts[track].searchsorted(np.arange(len(bars)), "right")
+            for row, slice_ in enumerate(at.tolist()):
+                found.setdefault(slice_, []).append(bars.bar(row))
+        return found
 
     @cached_property
     def closes(self) -> list[list[float]]:
@@ -119,6 +134,14 @@ class Slice:
     def get(self, name: str) -> Bar | None:
         """The bar of an instrument, or None if none became known now."""
         return self._maker.bar(name, self._index)
+
+    @property
+    def revisions(self) -> Sequence[Bar]:
+        """Bars that were missing and are filled now, and wider bars computed again with them.
+
+        By instrument, then timeframe, which a bar's start and end tell; most slices have none.
+        """
+        return self._maker.revisions(self._index)
 
     @property
     def closes(self) -> Sequence[float]:
