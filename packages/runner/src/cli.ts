@@ -3,6 +3,7 @@
 
 import { parseArgs } from "node:util";
 
+import type { Config } from "../../sdk/src/types";
 import { asTime, decode } from "../../wire/src/messages";
 import { stopSignal } from "../../wire/src/process";
 import { StrategyHost, failureOf } from "./host";
@@ -12,6 +13,7 @@ import type { Output, Protocol } from "./protocol";
 import { runRedis } from "./redis";
 import { runStdio } from "./stdio";
 import { installVirtualTime } from "./virtual-time";
+import type { VirtualTime } from "./virtual-time";
 
 /** How a runner can be spoken to, by the name of the flag. */
 const PROTOCOLS: Record<string, Protocol> = { stdio: runStdio, redis: runRedis, lockstep: runLockstep };
@@ -34,12 +36,24 @@ async function main(output: Output): Promise<void> {
   const [strategyPath, configText = "{}"] = positionals;
   const protocol = PROTOCOLS[values.protocol ?? ""];
   if (!strategyPath || !protocol) throw new Error(USAGE);
-  const since = values["virtual-time"];
-  const time = since === undefined ? null : installVirtualTime(asTime(since, "virtual-time"), Number(values.seed));
-  const host = await StrategyHost.load(strategyPath, decode(configText), time);
+  const time = virtualTime(values["virtual-time"], Number(values.seed));
+  const host = await StrategyHost.load(strategyPath, withRedis(decode(configText)), time);
   // With stdio the protocol itself reads standard input, and ends with it.
   const stop = stopSignal(values["with-parent"] === true && values.protocol !== "stdio");
   await protocol(host, { strategyPath, output, stop });
+}
+
+function virtualTime(since: string | undefined, seed: number): VirtualTime | null {
+  if (!Number.isSafeInteger(seed)) throw new Error("--seed is no whole number");
+  return since === undefined ? null : installVirtualTime(asTime(since, "--virtual-time"), seed);
+}
+
+/** The configuration with the server of OPENBELL_REDIS_URL: strategies look for it there. */
+function withRedis(config: Config): Config {
+  const text = process.env["OPENBELL_REDIS_URL"];
+  if (!text) return config;
+  const { hostname, port } = new URL(text);
+  return { ...config, redisUrl: text, redisHost: hostname, redisPort: Number(port || 6379) };
 }
 
 const output = takeStandardOutput();

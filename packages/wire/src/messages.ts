@@ -167,5 +167,5 @@ export function asTime(value: unknown, what: string): number {
 
 function zoned(text: string): string {
   // JavaScript reads a date-time without an offset as local time; there is none of that here.
-  return /T\d/.test(text) && !/(Z|[+-]\d\d:?\d\d)$/i.test(text) ? `${text}Z` : text;
+  return /[T ]\d\d:/.test(text) && !/(Z|[+-]\d\d:?\d\d)$/i.test(text) ? `${text}Z` : text;
 }

@@ -28,8 +28,9 @@ interface RedisModule {
 /** Called for each trouble with the connection; `lost` when nobody tries to mend it any more. */
 export type OnTrouble = (error: Error, lost: boolean) => void;
 
-/** Tries to connect again before the connection is given up: about half a minute. */
-const RETRIES_MAX = 40;
+/** Tries before a connection is given up that never was (3 s), and one that was (half a minute). */
+const FIRST_TRIES_MAX = 7;
+const TRIES_MAX = 35;
 
 /**
  * Connect to the Redis of a configuration: `redisUrl`, or `redisHost` (127.0.0.1), `redisPort` (6379),
@@ -39,7 +40,10 @@ const RETRIES_MAX = 40;
  * @param beside a file; the `redis` module of its folder is used if there is one.
  */
 export async function connectRedis(config: Config, beside: string, trouble: OnTrouble): Promise<RedisClient> {
-  const client = redisModule(beside).createClient(clientOptions(config));
+  let wasThere = false;
+  const options = clientOptions(config, reconnecting(() => wasThere));
+  const client = redisModule(beside).createClient(options);
+  client.on("ready", () => (wasThere = true));
   watch(client, trouble);
   await client.connect();
   return client;
@@ -73,7 +77,7 @@ function redisModule(beside: string): RedisModule {
   }
 }
 
-function clientOptions(config: Config): Record<string, unknown> {
+function clientOptions(config: Config, reconnectStrategy: unknown): Record<string, unknown> {
   const url = process.env["OPENBELL_REDIS_URL"] ?? config["redisUrl"];
   const socket = { connectTimeout: 5000, reconnectStrategy };
   // Both majors speak the older protocol, so answers look the same.
@@ -97,7 +101,10 @@ function credentials(config: Config): Record<string, string> {
   return found;
 }
 
-function reconnectStrategy(retries: number, cause: Error): number | Error {
-  if (retries >= RETRIES_MAX) return new Error(`Redis did not come back: ${cause.message}`);
-  return Math.min(50 * 2 ** retries, 1000);
+/** Waits between tries, in milliseconds; an error gives up. */
+function reconnecting(wasThere: () => boolean): (tries: number, cause: Error) => number | Error {
+  return (tries, cause) => {
+    if (tries < (wasThere() ? TRIES_MAX : FIRST_TRIES_MAX)) return Math.min(25 * 2 ** tries, 1000);
+    return new Error(`Redis cannot be reached: ${cause.message}`);
+  };
 }

@@ -30,12 +30,24 @@ async function main(output) {
     const protocol = PROTOCOLS[values.protocol ?? ""];
     if (!strategyPath || !protocol)
         throw new Error(USAGE);
-    const since = values["virtual-time"];
-    const time = since === undefined ? null : (0, virtual_time_1.installVirtualTime)((0, messages_1.asTime)(since, "virtual-time"), Number(values.seed));
-    const host = await host_1.StrategyHost.load(strategyPath, (0, messages_1.decode)(configText), time);
+    const time = virtualTime(values["virtual-time"], Number(values.seed));
+    const host = await host_1.StrategyHost.load(strategyPath, withRedis((0, messages_1.decode)(configText)), time);
     // With stdio the protocol itself reads standard input, and ends with it.
     const stop = (0, process_1.stopSignal)(values["with-parent"] === true && values.protocol !== "stdio");
     await protocol(host, { strategyPath, output, stop });
+}
+function virtualTime(since, seed) {
+    if (!Number.isSafeInteger(seed))
+        throw new Error("--seed is no whole number");
+    return since === undefined ? null : (0, virtual_time_1.installVirtualTime)((0, messages_1.asTime)(since, "--virtual-time"), seed);
+}
+/** The configuration with the server of OPENBELL_REDIS_URL: strategies look for it there. */
+function withRedis(config) {
+    const text = process.env["OPENBELL_REDIS_URL"];
+    if (!text)
+        return config;
+    const { hostname, port } = new URL(text);
+    return { ...config, redisUrl: text, redisHost: hostname, redisPort: Number(port || 6379) };
 }
 const output = (0, protocol_1.takeStandardOutput)();
 // What a strategy throws in a timer, or in a promise it forgot, ends nothing, but is told.

@@ -15,4 +15,6 @@ var __exportStar = (this && this.__exportStar) || function(m, exports) {
 };
 Object.defineProperty(exports, "__esModule", { value: true });
 __exportStar(require("./host"), exports);
+__exportStar(require("./lines"), exports);
+__exportStar(require("./signals"), exports);
 __exportStar(require("./virtual-time"), exports);

@@ -170,5 +170,5 @@ function asTime(value, what) {
 }
 function zoned(text) {
     // JavaScript reads a date-time without an offset as local time; there is none of that here.
-    return /T\d/.test(text) && !/(Z|[+-]\d\d:?\d\d)$/i.test(text) ? `${text}Z` : text;
+    return /[T ]\d\d:/.test(text) && !/(Z|[+-]\d\d:?\d\d)$/i.test(text) ? `${text}Z` : text;
 }

@@ -7,8 +7,9 @@ exports.closeRedis = closeRedis;
 const node_module_1 = require("node:module");
 const node_path_1 = require("node:path");
 const messages_1 = require("./messages");
-/** Tries to connect again before the connection is given up: about half a minute. */
-const RETRIES_MAX = 40;
+/** Tries before a connection is given up that never was (3 s), and one that was (half a minute). */
+const FIRST_TRIES_MAX = 7;
+const TRIES_MAX = 35;
 /**
  * Connect to the Redis of a configuration: `redisUrl`, or `redisHost` (127.0.0.1), `redisPort` (6379),
  * `redisUsername`, `redisPassword`. A URL in the environment as OPENBELL_REDIS_URL comes first, so
@@ -17,7 +18,10 @@ const RETRIES_MAX = 40;
  * @param beside a file; the `redis` module of its folder is used if there is one.
  */
 async function connectRedis(config, beside, trouble) {
-    const client = redisModule(beside).createClient(clientOptions(config));
+    let wasThere = false;
+    const options = clientOptions(config, reconnecting(() => wasThere));
+    const client = redisModule(beside).createClient(options);
+    client.on("ready", () => (wasThere = true));
     watch(client, trouble);
     await client.connect();
     return client;
@@ -49,7 +53,7 @@ function redisModule(beside) {
         return require("redis");
     }
 }
-function clientOptions(config) {
+function clientOptions(config, reconnectStrategy) {
     const url = process.env["OPENBELL_REDIS_URL"] ?? config["redisUrl"];
     const socket = { connectTimeout: 5000, reconnectStrategy };
     // Both majors speak the older protocol, so answers look the same.
@@ -74,8 +78,11 @@ function credentials(config) {
         found["password"] = (0, messages_1.textOf)(config, "redisPassword", "");
     return found;
 }
-function reconnectStrategy(retries, cause) {
-    if (retries >= RETRIES_MAX)
-        return new Error(`Redis did not come back: ${cause.message}`);
-    return Math.min(50 * 2 ** retries, 1000);
+/** Waits between tries, in milliseconds; an error gives up. */
+function reconnecting(wasThere) {
+    return (tries, cause) => {
+        if (tries < (wasThere() ? TRIES_MAX : FIRST_TRIES_MAX))
+            return Math.min(25 * 2 ** tries, 1000);
+        return new Error(`Redis cannot be reached: ${cause.message}`);
+    };
 }
