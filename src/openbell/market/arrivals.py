@@ -7,9 +7,12 @@ from 0, the venue's time, the time of receipt, the venue's own number, and five 
 
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from openbell.market.columns import Columns, Floats, Ints
 
 # What arrives: data, …
 TRADE, QUOTE, BAR, ASKED = range(1, 5)
@@ -111,3 +114,22 @@ def _cut(data: bytes) -> Iterable[bytes]:
 
 def _crc(record: bytes) -> int:
     return zlib.crc32(record[_CRC_BYTES:])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asides(Columns):
+    """What came of a series and was not released as data: items withheld, and notes.
+
+    Attributes
+    ----------
+    time_ns : int64, shape (n,)
+        The venue's time; 0 for a note. In order of arrival, not of time.
+    reason : float64, shape (n,)
+        Why it was withheld: a key of `replay.rules.REASONS`; 0 for a note.
+    what : float64, shape (n,)
+        What it is: a key of `NAMES`.
+    """
+
+    time_ns: Ints
+    reason: Floats
+    what: Floats

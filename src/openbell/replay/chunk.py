@@ -27,8 +27,9 @@ _NO_WORDS.flags.writeable = False
 _KIND_SHIFT, _FRAME_SHIFT, _INSTRUMENT_SHIFT, _ORIGIN_SHIFT = 56, 48, 32, 24
 _BASE = (kernels.BAR, kernels.QUOTE, kernels.TRADE)
 
-# Why a session ended: there was data in its last minute, or all its streams had ended before.
-CAUSES = ("close", "dry")
+# Why a session ended: there was data in its last minute; all its streams had ended before; what
+# plays it was stopped.
+CAUSES = ("close", "dry", "stopped")
 
 
 class Rows(NamedTuple):
@@ -74,6 +75,22 @@ class Track(NamedTuple):
     frame: int
 
 
+class Rolled(NamedTuple):
+    """When sessions were opened and closed, and why closed, by ordinal.
+
+    Attributes
+    ----------
+    open_ns, close_ns : int64, shape (sessions,)
+        `END_OF_TIME_NS` for what has not happened yet.
+    cause : int64, shape (sessions,)
+        Positions in `CAUSES`.
+    """
+
+    open_ns: Ints
+    close_ns: Ints
+    cause: Ints
+
+
 class Step(NamedTuple):
     """A part of a chunk's programme: play slices ``[begin, end)``, or open or close a session.
 
@@ -105,7 +122,13 @@ class Ends:
 
     def __init__(self, agenda: Agenda) -> None:
         self.is_dry = np.ones(len(agenda.sessions), np.bool_)
+        self._agenda = agenda
         self._near_ns = agenda.close_ns - MINUTE_NS
+
+    @property
+    def rolled(self) -> Rolled:
+        """Sessions open and close when the calendar says."""
+        return Rolled(self._agenda.open_ns, self._agenda.close_ns, self.is_dry.astype(np.int64))
 
     def note(self, tracks: Sequence[Track], rows: Sequence[Rows], after_ns: int) -> None:
         """Note the rows that become known after a moment, up to where a chunk ends."""
@@ -197,7 +220,7 @@ def prepare(
     agenda: Agenda,
     after_ns: int,
     until_ns: int,
-    ends: Ends | None = None,
+    rolled: Rolled | None = None,
 ) -> Chunk:
     """Merge the rows of all tracks with the sessions' openings and closings.
 
@@ -206,13 +229,14 @@ def prepare(
     rows
         By track: those that become known after `after_ns`, up to and including `until_ns`. Rows
         known at the very opening of a session that opens at `until_ns` belong to the next chunk.
-    ends
-        What was noted of these rows and of all before them; None if there were none before.
+    rolled
+        When sessions open and close; None if this is all there is, and they do by the calendar.
     """
-    if ends is None:
+    if rolled is None:
         ends = Ends(agenda)
         ends.note(tracks, rows, after_ns)
-    rolls = _rolls(agenda, after_ns, until_ns, ends.is_dry)
+        rolled = ends.rolled
+    rolls = _rolls(agenda, after_ns, until_ns, rolled)
     bounds = np.cumsum([0, *(len(r.known_ns) for r in rows)])
     known = np.concatenate([*(r.known_ns for r in rows), rolls.known_ns])
     session = np.concatenate([*(r.session for r in rows), rolls.session])
@@ -262,8 +286,8 @@ class Rolls(NamedTuple):
     places: NDArray[np.int32]
 
 
-def _rolls(agenda: Agenda, after_ns: int, until_ns: int, is_dry: NDArray[np.bool_]) -> Rolls:
-    opens, closes = agenda.open_ns, agenda.close_ns
+def _rolls(agenda: Agenda, after_ns: int, until_ns: int, rolled: Rolled) -> Rolls:
+    opens, closes, cause = rolled
     opening = np.flatnonzero((opens >= after_ns) & (opens < until_ns))
     closing = np.flatnonzero((closes > after_ns) & (closes <= until_ns))
     ordinal = np.concatenate([closing, opening])
@@ -275,10 +299,10 @@ def _rolls(agenda: Agenda, after_ns: int, until_ns: int, is_dry: NDArray[np.bool
         _word(k, 0, p.calendar) | p.ordinal for k, p in zip(kinds, played, strict=True)
     ]
     records[:, 1] = known
-    records[:, 2], records[:, 3] = opens[ordinal], closes[ordinal]
-    records[: len(closing), 4] = is_dry[closing]
+    records[:, 2], records[:, 3] = agenda.open_ns[ordinal], agenda.close_ns[ordinal]
+    records[: len(closing), 4] = cause[closing]
     phase = np.repeat([1, 2], [len(closing), len(opening)])
-    causes = [CAUSES[dry] for dry in is_dry[closing].tolist()] + [""] * len(opening)
+    causes = [CAUSES[nth] for nth in cause[closing].tolist()] + [""] * len(opening)
     steps = tuple(zip(kinds, played, causes, strict=True))
     return Rolls(known, ordinal, phase, records, steps, np.empty(0, np.int32))
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from openbell.market.columns import CORRUPT, Floats, Ints
 
 # The kinds of records, in the order they take at one moment (session-engine rule 4).
-OPEN, BAR, DERIVED, REVISION, QUOTE, TRADE, CLOSE = range(7)
+# An aside tells what arrived live and was not released as data; it comes after all data.
+OPEN, BAR, DERIVED, REVISION, QUOTE, TRADE, CLOSE, ASIDE = range(8)
 
 
 @njit(cache=True, nogil=True)

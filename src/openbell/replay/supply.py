@@ -109,7 +109,7 @@ class Supply:
                     continue
             rows = self._take(until_ns)
             ends.note(tracks, rows, begin_ns)
-            yield prepare(tracks, rows, self._agenda, begin_ns, until_ns, ends)
+            yield prepare(tracks, rows, self._agenda, begin_ns, until_ns, ends.rolled)
             begin_ns = until_ns
         for stream in self.streams:
             if isinstance(stream, Feed):
