@@ -9,12 +9,11 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 
-import { createClient } from "redis";
-
-import type { Config, Position, Signal } from "../../sdk/src/types";
-import { asObject, readHistory, readMarketData, readPositions } from "../../wire/src/messages";
-import { type Failure, type Outcome, StrategyHost } from "./host";
-import { installVirtualTime, type VirtualTime } from "./virtual-time";
+import type { Signal } from "../../sdk/src/types";
+import { MessageError, asObject, readHistory, readMarketData, readPositions } from "../../wire/src/messages";
+import type { Failure, Outcome, StrategyHost } from "./host";
+import type { Protocol } from "./protocol";
+import { Connection, Refusal, type Reply } from "./resp";
 
 /** The end of a process that has to begin anew (EX_TEMPFAIL). */
 export const BEGIN_ANEW = 75;
@@ -47,47 +46,41 @@ interface Said {
   data: string;
 }
 
-/** Answers a strategy's messages, one by one. */
+/** Answers a run's messages with what the strategy says, one by one. */
 export class Responder {
-  private host: StrategyHost | null = null;
-  private time: VirtualTime | null = null;
   private wasReady = false;
 
-  constructor(private readonly path: string) {}
+  constructor(private readonly host: StrategyHost) {}
 
-  async answer([, timeNs, kind, data]: Message): Promise<Answer | null> {
-    const ms = Math.round(timeNs / 1e6);
-    if (kind === "init") return this.begin(asObject(data, "init"), ms);
+  async answer([, , kind, data]: Message): Promise<Answer | null> {
     const { host } = this;
-    if (!host) throw new Error(`${kind} came before init`);
-    this.time?.set(ms);
     switch (kind) {
       case "slice":
         return this.told(await host.feed(readMarketData(asObject(data, kind), host.symbol)));
+      case "position":
+        host.updatePositions(readPositions(data, host.symbol));
+        return null;
       case "history":
         return this.told(await host.initialise(readHistory(data)));
-      case "position":
-        host.updatePositions(readPositions(data, host.symbol) as Position[]);
-        return null;
+      case "init":
+        return this.introduce();
       case "end":
         return this.told(await host.shutdown());
       case "fill":
       case "session":
         return null;
       default:
-        throw new Error(`unknown kind of message: ${kind}`);
+        throw new MessageError(`unknown kind of message: ${kind}`);
     }
   }
 
-  private async begin(init: Record<string, unknown>, ms: number): Promise<Answer> {
-    this.time = installVirtualTime(ms, Number(init["seed"] ?? 0));
-    this.host = await StrategyHost.load(this.path, asObject(init["config"], "config") as Config, this.time);
-    const outcome = await this.host.whenReady();
-    const { name, barsWanted } = this.host;
-    return { ...this.told(outcome), ready: this.host.ready, strategy: name, barsWanted };
+  private async introduce(): Promise<Answer> {
+    const told = this.told(await this.host.whenReady());
+    const { ready, name, barsWanted } = this.host;
+    return { ...told, ready, strategy: name, barsWanted };
   }
 
-  /** An outcome as an answer: only what is news. */
+  /** An outcome as an answer; null if it is no news. */
   private told({ ready, signal, failure }: Outcome): Answer | null {
     if (!signal && !failure && ready === this.wasReady) return null;
     this.wasReady = ready;
@@ -99,43 +92,31 @@ export class Responder {
   }
 }
 
-/** Why a runner ends: the run is over, or it has to begin anew. */
-export type End = "done" | "begin anew";
-
 /**
- * Serve one run to its end.
- *
- * @param url  of the Redis server; may hold user and password.
- * @param run  names the run's streams.
- * @param path of the strategy's file.
+ * Serve one run to its end. The environment names it: `OPENBELL_REDIS_URL`, which may hold user and
+ * password, and `OPENBELL_RUN`. A process that has to begin anew ends here, with its code.
  */
-export async function serve(url: string, run: string, path: string): Promise<End> {
-  const client = createClient({
-    url,
-    disableOfflineQueue: true,
-    socket: { reconnectStrategy: (tries: number) => Math.min(tries * 20, 500) },
-  });
-  client.on("error", () => undefined); // every command says it again, where it is dealt with
-  await client.connect();
-  try {
-    return await new Runner(client, run, new Responder(path)).serve();
-  } finally {
-    await client.disconnect().catch(() => undefined);
-  }
-}
-
-type Client = ReturnType<typeof createClient>;
+export const runLockstep: Protocol = async (host, { output, stop }) => {
+  const { OPENBELL_REDIS_URL: url, OPENBELL_RUN: run } = process.env;
+  if (!url || !run) throw new Error("lock-step needs OPENBELL_REDIS_URL and OPENBELL_RUN");
+  stop.addEventListener("abort", () => process.exit(0));
+  const isDone = await new Runner(url, run, new Responder(host)).serve();
+  if (isDone) return;
+  output.log("Redis lost what this runner was told: a new one has to begin");
+  process.exit(BEGIN_ANEW);
+};
 
 class Runner {
   private readonly slices: string;
   private readonly answers: string;
+  private connection: Connection | null = null;
   private name = "";
   private last = 0; // the newest message that was answered
   private said: Said[] = []; // answers that are not known to have arrived
   private isUnsure = false; // whether an exchange failed: parts of it may have happened
 
   constructor(
-    private readonly client: Client,
+    private readonly url: string,
     run: string,
     private readonly responder: Responder,
   ) {
@@ -143,30 +124,29 @@ class Runner {
     this.answers = `openbell:${run}:answers`;
   }
 
-  async serve(): Promise<End> {
-    for (let entries: Entry[] | null = await this.begin(); entries; entries = await this.exchange()) {
+  /** True when the run is over, false when a new process has to begin. */
+  async serve(): Promise<boolean> {
+    for (let entries = await this.begin(); entries; entries = await this.exchange(true)) {
       for (const entry of entries) {
-        if (entry.messages[0]?.[0] !== this.last + 1) return "begin anew";
+        if (entry.messages[0]?.[0] !== this.last + 1) return false;
         this.said.push(await this.answerAll(entry));
         this.last = entry.seq;
-        if (entry.messages.at(-1)?.[2] === "end") {
-          await this.sayLast();
-          return "done";
-        }
+        if (entry.messages.at(-1)?.[2] === "end") return (await this.exchange(false)) !== null;
       }
     }
-    return "begin anew";
+    return false;
   }
 
   /** Say hello under a new name until the run has made a group of that name. */
-  private async begin(): Promise<Entry[]> {
+  private async begin(): Promise<Entry[] | null> {
     for (;;) {
       this.name = `${process.pid}-${randomBytes(6).toString("hex")}`;
+      const hello = ["XADD", this.answers, "MAXLEN", KEPT, "*", "hello", this.name];
       try {
-        await this.client.sendCommand(["XADD", this.answers, "MAXLEN", KEPT, "*", "hello", this.name]);
+        await this.redis([hello]);
         for (let left = HELLO_MS; left > 0; left -= PAUSE_MS) {
-          const entries = await this.read(">").catch(lostGroup);
-          if (entries) return entries;
+          const [reply] = await this.send([this.reading(">")]);
+          if (!(reply instanceof Refusal)) return entriesOf(reply);
           await wait(PAUSE_MS);
         }
       } catch {
@@ -182,10 +162,14 @@ class Runner {
   }
 
   /** Send what was said and read on, in one write. Null if Redis lost this runner's group. */
-  private async exchange(): Promise<Entry[] | null> {
+  private async exchange(readsOn: boolean): Promise<Entry[] | null> {
     for (;;) {
       try {
-        return this.isUnsure ? await this.recover() : await this.sayAndRead();
+        const missed = this.isUnsure ? await this.recover() : [];
+        const isReading = readsOn && missed.length === 0;
+        const replies = await this.redis([...this.saying(), ...(isReading ? [this.reading(">")] : [])]);
+        this.said = [];
+        return isReading ? entriesOf(replies.at(-1)) : missed;
       } catch (error) {
         if (isLost(error)) return null;
         this.isUnsure = true;
@@ -194,56 +178,52 @@ class Runner {
     }
   }
 
-  private async sayLast(): Promise<void> {
-    while (this.said.length) {
-      try {
-        await this.say();
-        this.said = [];
-      } catch (error) {
-        if (isLost(error)) return;
-        await wait(PAUSE_MS);
-      }
-    }
-  }
-
-  private async sayAndRead(): Promise<Entry[]> {
-    const saying = this.said.length ? this.say() : null;
-    const reading = this.read(">");
-    reading.catch(() => undefined); // if both fail, the first reason is enough
-    await saying;
-    this.said = [];
-    return reading;
-  }
-
-  /** After a failure: what was delivered and not acknowledged is what is still to be answered. */
+  /** After a failure: what was delivered and is not acknowledged is what is still to be answered. */
   private async recover(): Promise<Entry[]> {
-    const pending = await this.read("0");
+    const [reply] = await this.redis([this.reading("0")]);
+    const pending = entriesOf(reply);
     this.said = this.said.filter((said) => pending.some((entry) => entry.id === said.id));
-    if (this.said.length) await this.say();
-    this.said = [];
     this.isUnsure = false;
     return pending.filter((entry) => entry.seq > this.last);
   }
 
-  private say(): Promise<unknown> {
-    const multi = this.client.multi();
-    for (const { id, seq, data } of this.said) {
-      multi.addCommand([
-        "XADD", this.answers, "MAXLEN", KEPT, "*",
-        "runner", this.name, "seq", String(seq), "data", data,
-      ]);
-      multi.addCommand(["XACK", this.slices, this.name, id]);
-    }
-    return multi.exec();
+  /** The answers, and that the messages need not be delivered again: both, or nothing. */
+  private saying(): string[][] {
+    if (this.said.length === 0) return [];
+    const commands = this.said.flatMap(({ id, seq, data }) => [
+      ["XADD", this.answers, "MAXLEN", KEPT, "*", "runner", this.name, "seq", String(seq), "data", data],
+      ["XACK", this.slices, this.name, id],
+    ]);
+    return [["MULTI"], ...commands, ["EXEC"]];
   }
 
-  private async read(from: ">" | "0"): Promise<Entry[]> {
-    const reply = await this.client.sendCommand([
-      "XREADGROUP", "GROUP", this.name, "runner", "COUNT", "64", "BLOCK", BLOCK_MS,
-      "STREAMS", this.slices, from,
-    ]);
-    return reply ? (reply as [string, [string, string[]][]][])[0]![1].map(readEntry) : [];
+  /** New messages (">"), or those delivered and not acknowledged ("0"). */
+  private reading(from: ">" | "0"): string[] {
+    const group = ["GROUP", this.name, "runner"];
+    return ["XREADGROUP", ...group, "COUNT", "64", "BLOCK", BLOCK_MS, "STREAMS", this.slices, from];
   }
+
+  /** Replies to some commands over a connection that is made if there is none. Raises refusals. */
+  private async redis(commands: string[][]): Promise<Reply[]> {
+    const replies = await this.send(commands);
+    for (const reply of replies.flat()) if (reply instanceof Refusal) throw reply;
+    return replies;
+  }
+
+  private async send(commands: string[][]): Promise<Reply[]> {
+    this.connection ??= await Connection.open(this.url);
+    try {
+      return await this.connection.exchange(commands);
+    } catch (error) {
+      this.connection.close();
+      this.connection = null;
+      throw error;
+    }
+  }
+}
+
+function entriesOf(reply: Reply | undefined): Entry[] {
+  return reply ? (reply as [string, [string, string[]][]][])[0]![1].map(readEntry) : [];
 }
 
 function readEntry([id, fields]: [string, string[]]): Entry {
@@ -255,11 +235,7 @@ function readEntry([id, fields]: [string, string[]]): Entry {
   return { id, seq, messages };
 }
 
+/** Whether Redis says that there is no group of ours (any more). */
 function isLost(error: unknown): boolean {
-  return /NOGROUP|UNBLOCKED/.test(String(error));
-}
-
-function lostGroup(error: unknown): null {
-  if (isLost(error)) return null;
-  throw error;
+  return error instanceof Refusal && /NOGROUP|UNBLOCKED/.test(error.message);
 }

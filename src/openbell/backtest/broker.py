@@ -70,7 +70,6 @@ class Ledger:
         self.positions = [0.0] * len(terms)
         self.averages = [0.0] * len(terms)
         self._multipliers = [t.multiplier for t in terms]
-        self._lots = [t.size_step for t in terms]
 
     def equity(self, prices: Sequence[float]) -> float:
         """Cash plus positions at these prices, added in order of the instruments."""
@@ -81,10 +80,6 @@ class Ledger:
             if position:
                 total += position * price * multiplier
         return total
-
-    def after(self, ordinal: int, size: float) -> float:
-        """The position of an instrument after a fill of signed units."""
-        return position_after(self.positions[ordinal], size, self._lots[ordinal])
 
     def apply(self, ordinal: int, size: float, after: float, price: float, cash: float) -> None:
         """Take over a fill: signed units, the position after it, their price, the cash after."""
@@ -148,6 +143,7 @@ class Broker:
         self._tape = tape
         self._offers, self._prices, self._session = offers, prices, session
         self._numbered = 0
+        self._rivals: dict[int, int] = {}
         self._inside = config.fill == "intrabar"
         self._is_free = config.costs.is_free
 
@@ -182,6 +178,13 @@ class Broker:
             raise UsageError(f"there is no order {number}", hint="cancel by the number of placing")
         self.placed.append(number)
 
+    def link(self, first: int, second: int) -> None:
+        """Let the fill of either of two orders take the other back, in the same moment."""
+        for number in (first, second):
+            if not 0 < number <= self._numbered:
+                raise UsageError(f"there is no order {number}", hint="link by numbers of placing")
+        self._rivals[first], self._rivals[second] = second, first
+
     def waiting(self, ordinal: int) -> float:
         """Units that working and newly placed market orders of an instrument will add."""
         if not self.working and not self.placed:
@@ -197,6 +200,8 @@ class Broker:
     def match(self, at: int, on_fill: Callable[[Fill], None]) -> None:
         """Try the working orders against what is offered in a slice."""
         for working in tuple(self.working):
+            if self._rivals and working not in self.working:
+                continue  # its rival was filled just now
             self._try(working, at, on_fill)
 
     def accept(self, at: int, time_ns: int, on_fill: Callable[[Fill], None]) -> None:
@@ -221,29 +226,27 @@ class Broker:
                 self.place(time_ns, self._names[ordinal], -position, tag="end of run")
                 order = self.placed.pop()
                 assert isinstance(order, Order)
-                self._tell(at, PLACED, order)
-                self.orders.append(order)
+                self._number(order, ordinal, at)
                 price = prices[ordinal]
                 end = Offer(price, price, time_ns, 0.0, None, (price, price))
                 working = Working(order, ordinal, abs(position))
                 self._fill(working, price, end, at, on_fill)
 
     def _accept(self, order: Order, at: int) -> None:
-        self.orders.append(order)
-        self._tell(at, PLACED, order)
         ordinal = self._ordinals[order.instrument]
+        self._number(order, ordinal, at)
         size = abs(whole_lots(order.size, self.terms[ordinal].size_step))
         if size == 0.0:
             self._refuse(order, at, order.time_ns, "smaller than a lot")
             return
         self.working.append(Working(order, ordinal, size))
 
-    def _cancel(self, number: int, at: int, time_ns: int) -> None:
+    def _cancel(self, number: int, at: int, time_ns: int, reason: str = "by the strategy") -> None:
         found = [w for w in self.working if w.order.number == number]
         if found:
             self.working.remove(found[0])
             self._note(at, CANCELLED, found[0].order, time_ns)
-            self.outcomes.append(Outcome(number, time_ns, "cancelled", "by the strategy"))
+            self.outcomes.append(Outcome(number, time_ns, "cancelled", reason))
 
     def _try(self, working: Working, at: int, on_fill: Callable[[Fill], None]) -> None:
         """Fill an order or refuse it, or leave it waiting."""
@@ -281,7 +284,7 @@ class Broker:
         value = size * paid * terms.multiplier
         cash = ledger.cash - sign * value - fee
         bought = sign * size
-        after = ledger.after(ordinal, bought)
+        after = position_after(ledger.positions[ordinal], bought, terms.size_step)
         if after != 0.0 and not self._can_pay(ordinal, after, paid, cash, at):
             self._refuse(order, at, offer.time_ns, "not enough money")
             return
@@ -292,12 +295,12 @@ class Broker:
         fill = _fill((number, time_ns, label, order.instrument, bought, paid, fee, slippage, cash))
         self.fills.append(fill)
         self._tape.decide(at, time_ns, FILLED, number, ordinal, bought, paid, fee, cash)
+        if number in self._rivals:
+            self._cancel(self._rivals[number], at, time_ns, "its rival was filled")
         on_fill(fill)
 
     def _can_pay(self, ordinal: int, after: float, price: float, cash: float, at: int) -> bool:
         positions = self.ledger.positions
-        if after == 0.0:  # always allowed, and the commonest
-            return True
         gross, equity = 0.0, cash
         for k, terms in enumerate(self.terms):
             if k == ordinal:
@@ -314,13 +317,11 @@ class Broker:
         self._note(at, REJECTED, order, time_ns)
         self.outcomes.append(Outcome(order.number, time_ns, "rejected", reason))
 
-    def _tell(self, at: int, what: int, order: Order) -> None:
-        """Put an order's levels on the tape."""
-        ordinal = self._ordinals[order.instrument]
-        self._tape.decide(
-            at, order.time_ns, what, order.number, ordinal,
-            order.size, order.limit, order.stop, order.trail,
-        )  # fmt: skip
+    def _number(self, order: Order, ordinal: int, at: int) -> None:
+        """Keep an order, and put it on the tape."""
+        self.orders.append(order)
+        number, time_ns, _, size, _, limit, stop, trail, _ = order
+        self._tape.decide(at, time_ns, PLACED, number, ordinal, size, limit, stop, trail)
 
     def _note(self, at: int, what: int, order: Order, time_ns: int) -> None:
         ordinal = self._ordinals[order.instrument]

@@ -5,8 +5,9 @@ import difflib
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,9 @@ _BUILT_IN = {
     "donchian_breakout": ("trend", "DonchianBreakout"),
     "momentum": ("trend", "Momentum"),
 }
+
+ClassLoader = Callable[[Path, str], type[Strategy]]
+_loaders: dict[str, ClassLoader] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,17 @@ def built_in() -> dict[str, type[Strategy]]:
     return found
 
 
+def add_loader(suffix: str, loader: ClassLoader) -> None:
+    """Let `load_strategy` read files of another language: a suffix, and what makes a class of one.
+
+    The loader gets the path, and what stands behind a colon in the ref; it raises as
+    `load_strategy` does.
+    """
+    _loaders[suffix] = loader
+
+
 def load_strategy(ref: str, parameters: Mapping[str, Any]) -> Loaded:
-    """The strategy of a built-in's name or alias, or of a Python file (``my.py``, ``my.py:Class``).
+    """The strategy of a built-in's name or alias, or of a file (``my.py``, ``my.py:Class``).
 
     A file is run to find its class: load only what you would run.
 
@@ -81,6 +94,8 @@ def load_strategy(ref: str, parameters: Mapping[str, Any]) -> Loaded:
     path, _, wanted = ref.partition(":")
     if path.endswith(".py"):
         return from_instance(_class_in(Path(path), wanted)(**parameters))
+    if loader := _loaders.get(Path(path).suffix):
+        return from_instance(loader(Path(path), wanted)(**parameters))
     by_name = {alias: cls for name, cls in built_in().items() for alias in (name, *cls.names)}
     name = ref.replace("-", "_").lower()
     if name not in by_name:
@@ -98,6 +113,8 @@ def from_instance(strategy: Strategy) -> Loaded:
     it, and its name where not.
     """
     cls = type(strategy)
+    if cls.code_files:
+        return _elsewhere(strategy, cls.code_files)
     own = [name for name, known in built_in().items() if known is cls]
     name = own[0] if own else cls.__name__
     found = inspect.getsourcefile(cls) if _has_file(cls) else None
@@ -109,6 +126,16 @@ def from_instance(strategy: Strategy) -> Loaded:
     is_local = "." in cls.__qualname__  # made within a function: no other process can find it
     ref = name if own else "" if is_local else f"{path}:{cls.__qualname__}"
     return Loaded(strategy, Code({path.name: _sha(text)}), name, {path.name: text}, ref)
+
+
+def _elsewhere(strategy: Strategy, files: tuple[Path, ...]) -> Loaded:
+    """A strategy whose code is not in the file of its class: in another language, for instance."""
+    home = files[0].parent
+    names = (os.path.relpath(file, home).replace(os.sep, "_") for file in files)
+    texts = {n: f.read_text(encoding="utf-8") for n, f in zip(names, files, strict=True)}
+    code = Code({name: _sha(text) for name, text in texts.items()})
+    name = type(strategy).__name__
+    return Loaded(strategy, code, name, texts, f"{files[0]}:{name}")
 
 
 def _class_in(path: Path, wanted: str) -> type[Strategy]:

@@ -219,6 +219,15 @@ class Context:
         """Take back an order, if it is still waiting after this slice's callbacks."""
         self._broker.cancel(number)
 
+    def link(self, first: int, second: int) -> None:
+        """Let the fill of either of two orders take the other back: a stop and a target, mostly."""
+        self._broker.link(first, second)
+
+    def full_size(self, instrument: str = "") -> float:
+        """Units of a full position now, by the run's sizing."""
+        ordinal = self._ordinal(instrument)
+        return self._wanted(ordinal, self.instruments[ordinal], 1.0)
+
     def size_for_risk(self, stop: float, instrument: str = "") -> float:
         """Units for which the way from the last close to `stop` costs `size` × equity."""
         ordinal = self._ordinal(instrument)

@@ -152,6 +152,7 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     engine = Engine(system, fresh, config, terms_for(config, pins))
     bars_per_year = basis.sessions_per_year * bars_per_session(system)
     try:
+        fresh.on_plan(store, plan)
         played = engine.play(bars_per_year, progress=progress, cancel=cancel)
     finally:
         fresh.on_end()

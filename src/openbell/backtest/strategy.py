@@ -8,6 +8,7 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from openbell.backtest.indicators import Column
@@ -20,6 +21,8 @@ from openbell.replay.slices import Slice
 
 if TYPE_CHECKING:
     from openbell.backtest.context import Context
+    from openbell.ports import ReadStore
+    from openbell.replay.plan import ReplayPlan
 
 T = TypeVar("T")
 
@@ -122,11 +125,14 @@ class Strategy:
         Other names of its parameters, to ours.
     examples
         Sets of parameters worth trying, by name.
+    code_files
+        Its code, where that is not the file its class stands in; the first one names it.
     """
 
     names: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, str]] = {}
     examples: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    code_files: ClassVar[tuple[Path, ...]] = ()
 
     def __init__(self, **parameters: Any) -> None:
         known = self.describe()
@@ -162,6 +168,12 @@ class Strategy:
     def check(self) -> None:
         """Raise `UsageError` if the parameters do not fit together; called when it is made."""
 
+    def on_plan(self, store: "ReadStore", plan: "ReplayPlan") -> None:
+        """What will be played, before the run: for strategies that answer for the past themselves.
+
+        No clock bounds what is read here; whoever looks past the run's own deceives himself.
+        """
+
     def on_start(self, ctx: "Context") -> None:
         """Before the first session: make indicators here."""
 
@@ -188,6 +200,14 @@ class Strategy:
 
     def on_stop(self, ctx: "Context") -> None:
         """After the last session."""
+
+    def on_end(self) -> None:
+        """The run is over, however it ended: let go of what is held outside."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a reader of the result must know of how the strategy ran; asked after `on_end`."""
+        return ()
 
 
 class SignalStrategy(Strategy):

@@ -348,8 +348,8 @@ def _event_runner(
 ) -> Iterator[tuple[Executor, Callable[[dict[str, Any]], Floats]]]:
     with tempfile.TemporaryDirectory(prefix="openbell-sweep-") as folder:
         files = write_columns(store, resolve(config, store), Path(folder))
-        if not loaded.ref:
-            # A class that is in no file cannot be found by another process.
+        if not loaded.ref or loaded.strategy.code_files:
+            # A class that is in no Python file cannot be found by another process.
             with ThreadPoolExecutor(1) as thread:
                 yield thread, _EventRun(type(loaded.strategy), config, files)
             return

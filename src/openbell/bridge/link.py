@@ -1,0 +1,209 @@
+"""A strategy elsewhere and the way to it: Redis, the runner's process, and a transport."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import orjson
+
+from openbell.bridge.child import Child, Limits
+from openbell.bridge.transport import Answer, Kind, Transport
+from openbell.market.errors import RunError
+from openbell.market.moments import iso
+
+TransportName = Literal["lock-step", "compatible"]
+TRANSPORTS: tuple[TransportName, ...] = ("lock-step", "compatible")
+
+_RUNNER = Path(__file__).parent / "js" / "@openbell" / "runner" / "src" / "cli.js"
+_PROTOCOLS = {"lock-step": "lockstep", "compatible": "redis"}
+
+# Runs something beside a strategy, the history service for instance, at the Redis of this URL.
+Beside = Callable[[str], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Where and how strategies elsewhere are run; nothing of it decides anything.
+
+    Attributes
+    ----------
+    redis_url
+        The Redis to use; empty for a private one that lives as long as the run.
+    node
+        The Node program; empty to look for one.
+    within_s
+        Wall time a message may take to be answered.
+    limits
+        Of the runner's process.
+    """
+
+    redis_url: str = ""
+    node: str = ""
+    within_s: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class Link:
+    """One strategy, started, spoken to, and ended.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    config
+        What it is made with, JSON-ready; `botId` and `symbol` are put beneath it.
+    now_ns
+        Tells the run's time; virtual time of the strategy begins there.
+    wait_s
+        Wall time the compatible transport waits for a signal.
+    beside
+        What runs beside the strategy, as long as it does.
+    """
+
+    def __init__(  # noqa: PLR0913  # what makes a strategy, then how it is reached
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        setup: Setup,
+        now_ns: Callable[[], int],
+        *,
+        symbol: str,
+        seed: int = 0,
+        transport: TransportName = "lock-step",
+        wait_s: float = 0.1,
+        beside: Sequence[Beside] = (),
+    ) -> None:
+        self._path = path.resolve()
+        self._setup = setup
+        self._now_ns = now_ns
+        self._seed = seed
+        self._name = transport
+        self._wait_s = wait_s
+        self._beside = beside
+        self._run = secrets.token_hex(8)
+        bot = "openbell" if transport == "lock-step" else f"openbell-{self._run}"
+        self._config = {"botId": bot, "symbol": symbol, **config}
+        self._stack = ExitStack()
+        self._child: Child | None = None
+        self._transport: Transport | None = None
+
+    @property
+    def statistics(self) -> dict[str, int]:
+        """Those of the transport, and how often the process died."""
+        found = dict(self._transport.statistics) if self._transport else {}
+        return {**found, "deaths": self._child.deaths if self._child else 0}
+
+    @property
+    def pid(self) -> int:
+        """Of the runner's present life."""
+        return self._child.pid if self._child else 0
+
+    def open(self) -> Answer:
+        """Start everything; give the strategy's first answer: its name, and the bars it wants.
+
+        Raises
+        ------
+        MissingExtraError, UsageError
+            If Redis' library, a Redis or Node is missing.
+        RunError
+            If the strategy does not become ready.
+        """
+        try:
+            url = self._find_redis()
+            self._transport = self._stack.enter_context(closing(self._make_transport(url)))
+            for beside in self._beside:
+                self._stack.enter_context(beside(url))
+            self._child = self._make_child(url)
+            self._stack.callback(self._child.stop)
+            self._child.start()
+            self.send("init", {"config": self._config, "seed": self._seed})
+            return self._ask(self._setup.limits.ready_s)[-1] or {}
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, kind: Kind, data: object) -> None:
+        """Put a message of now in line."""
+        assert self._transport is not None
+        self._transport.send(self._now_ns(), kind, orjson.dumps(data))
+
+    def ask(self) -> Sequence[Answer | None]:
+        """Send what is in line, and wait for the answers; None is one that says nothing."""
+        return self._ask(self._setup.within_s)
+
+    def close(self) -> None:
+        """End the strategy, its runner and what was started for it, in this order."""
+        self._stack.close()
+
+    def _ask(self, within_s: float) -> Sequence[Answer | None]:
+        assert self._transport is not None
+        answers = self._transport.ask(within_s)
+        for answer in answers:
+            if answer is not None and (error := answer.get("error")):
+                raise RunError(_thrown(error), hint=_where(error))
+        return answers
+
+    def _find_redis(self) -> str:
+        """The URL of the Redis to use; a private one is started if none is named."""
+        from openbell.bridge.redis_server import RedisServer, connect
+
+        if not self._setup.redis_url:
+            server = self._stack.enter_context(RedisServer())
+            return server.url
+        connect(self._setup.redis_url).close()
+        return self._setup.redis_url
+
+    def _make_transport(self, url: str) -> Transport:
+        if self._name == "lock-step":
+            from openbell.bridge.lockstep import Lockstep
+
+            return Lockstep(url, self._run, watch=self._watch)
+        from openbell.bridge.compatible import Compatible
+
+        return Compatible(url, self._config["botId"], watch=self._watch, wait_s=self._wait_s)
+
+    def _make_child(self, url: str) -> Child:
+        place = urlsplit(url)
+        config = {
+            **self._config,
+            "redisHost": place.hostname or "127.0.0.1",
+            "redisPort": place.port or 6379,
+        }
+        words = [
+            self._setup.node or _find_node(),
+            f"--max-old-space-size={self._setup.limits.memory_mb}",
+            str(_RUNNER),
+            str(self._path),
+            orjson.dumps(config).decode(),
+            *("--protocol", _PROTOCOLS[self._name]),
+            *("--virtual-time", iso(self._now_ns())),
+            *("--seed", str(self._seed)),
+            "--with-parent",
+        ]
+        environment = {"OPENBELL_REDIS_URL": url, "OPENBELL_RUN": self._run}
+        limits = self._setup.limits
+        return Child(words, environment, limits=limits, got=lambda: self.statistics["answered"])
+
+    def _watch(self) -> bool:
+        return self._child is not None and self._child.watch()
+
+
+def _find_node() -> str:
+    from openbell.bridge.node import find_node
+
+    return str(find_node())
+
+
+def _thrown(error: Any) -> str:
+    what = error.get("error") if isinstance(error, Mapping) else error
+    return f"the strategy raised: {what}"
+
+
+def _where(error: Any) -> str:
+    """The first line of a stack that names a place; empty if there is none."""
+    stack = str(error.get("stack", "")) if isinstance(error, Mapping) else ""
+    return next((line.strip() for line in stack.splitlines() if "at " in line), "")

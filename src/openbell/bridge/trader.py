@@ -1,0 +1,130 @@
+"""From a strategy's signals to orders: entries, and the stop and target that guard a position."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from openbell.backtest.orders import Fill
+from openbell.bridge.channels import Signal, signal
+from openbell.market.errors import BadDataError
+from openbell.market.moments import iso
+
+if TYPE_CHECKING:
+    from openbell.backtest.context import Context
+
+_STOP, _TARGET = "stop loss", "take profit"
+
+
+class Trader:
+    """Carries out the signals for one instrument.
+
+    A buy buys its quantity and a sale sells it, whatever is held: against an open position that
+    makes it smaller, or turns it. Without a quantity it is the run's full size. A close sells or
+    buys back all that is held. Stop loss and take profit become a stop and a limit order over the
+    whole position as soon as it is there; the fill of one takes the other back. A new entry's
+    levels replace the old ones; without levels the old ones stay, over the position's new size.
+
+    Attributes
+    ----------
+    refused
+        Signals that could not be understood; each has a line in the run's log.
+    """
+
+    def __init__(self, instrument: str) -> None:
+        self.refused = 0
+        self._instrument = instrument
+        self._levels: tuple[float | None, float | None] = (None, None)
+        self._coming: dict[int, tuple[float | None, float | None]] = {}  # by number of the entry
+        self._guards: list[int] = []  # orders at work
+        self._guarded = 0.0  # units they are for
+
+    @property
+    def levels(self) -> tuple[float | None, float | None]:
+        """Stop loss and take profit of the open position; None where there is none."""
+        return self._levels
+
+    def act(self, ctx: "Context", message: Mapping[str, Any]) -> None:
+        """Carry out one signal."""
+        try:
+            wanted = signal(message)
+        except BadDataError as error:
+            self.refused += 1
+            ctx.log(f"signal refused: {error.message}")
+            return
+        if wanted.action == "close":
+            self._close(ctx)
+        elif wanted.action != "hold":
+            self._enter(ctx, wanted)
+
+    def filled(self, ctx: "Context", fill: Fill) -> None:
+        """Guard what is held after a fill, and nothing else."""
+        if (levels := self._coming.pop(fill.order, None)) and levels != (None, None):
+            self._levels = levels
+            self._take_back(ctx)
+        held = ctx.position(self._instrument)
+        if fill.order in self._guards or held == 0.0:
+            self._levels = (None, None)
+        if self._guarded != held or self._levels == (None, None):
+            self._take_back(ctx)
+            self._guard(ctx, held)
+
+    def position(self, ctx: "Context") -> list[dict[str, Any]]:
+        """What is held, as the original's strategies are told of it: one position, or none."""
+        held, price = ctx.position(self._instrument), ctx.price(self._instrument)
+        if held == 0.0:
+            return []
+        entry = ctx.average(self._instrument)
+        pnl = (price - entry) * held
+        stop, target = self._levels
+        return [
+            {
+                "symbol": symbol_of(self._instrument),
+                "side": "LONG" if held > 0 else "SHORT",
+                "quantity": abs(held),
+                "entryPrice": entry,
+                "currentPrice": price,
+                "stopLoss": stop,
+                "takeProfit": target,
+                "timestamp": iso(ctx.now_ns),
+                "pnl": pnl,
+                "pnlPercent": 100.0 * pnl / (entry * abs(held)) if entry else 0.0,
+            }
+        ]
+
+    def _enter(self, ctx: "Context", wanted: Signal) -> None:
+        size = ctx.full_size(self._instrument) if wanted.quantity is None else wanted.quantity
+        if size == 0.0:
+            ctx.log(f"signal to {wanted.action} nothing: left out")
+            return
+        order = ctx.buy if wanted.action == "buy" else ctx.sell
+        number = order(size, self._instrument, tag=wanted.reason[:80])
+        self._coming[number] = (wanted.stop_loss, wanted.take_profit)
+
+    def _close(self, ctx: "Context") -> None:
+        held = ctx.position(self._instrument)
+        self._take_back(ctx)
+        self._levels = (None, None)
+        if held:
+            (ctx.sell if held > 0 else ctx.buy)(abs(held), self._instrument, tag="close")
+
+    def _guard(self, ctx: "Context", held: float) -> None:
+        """Put stop and target to work over all that is held."""
+        stop, target = self._levels
+        order, size = (ctx.sell if held > 0 else ctx.buy), abs(held)
+        if held and stop is not None:
+            self._guards.append(order(size, self._instrument, stop=stop, tag=_STOP))
+        if held and target is not None:
+            self._guards.append(order(size, self._instrument, limit=target, tag=_TARGET))
+        if len(self._guards) == 2:
+            ctx.link(*self._guards)
+        self._guarded = held
+
+    def _take_back(self, ctx: "Context") -> None:
+        for number in self._guards:
+            ctx.cancel(number)
+        self._guards = []
+        self._guarded = 0.0
+
+
+def symbol_of(instrument: str) -> str:
+    """What a strategy elsewhere calls an instrument: its symbol, without the venue."""
+    return instrument.partition(":")[2]
