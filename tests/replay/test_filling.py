@@ -19,8 +19,10 @@ from openbell.market.moments import HOUR_NS, MINUTE_NS, SECOND_NS, iso
 from openbell.market.ticks import Trades
 from openbell.market.timeframe import timeframe
 from openbell.replay.filling import UpkeepCounts
+from openbell.replay.pacing import Pace
 from openbell.replay.system import System
 from tests.quality.reading import equity_minutes
+from tests.replay.jumps import Jumps
 from tests.replay.playing import (
     Stored,
     at,
@@ -274,6 +276,30 @@ def test_the_seal_does_not_depend_on_chunks(samples: Path, per_chunk: int) -> No
     assert seen(data.system("2013-10-07", "2013-10-12", sessions_per_chunk=per_chunk, **plan)) == (
         seen(data.system("2013-10-07", "2013-10-12", sessions_per_chunk=100, **plan))
     )
+
+
+@pytest.mark.parametrize("speed", [0, 60, 360])
+def test_pace_and_seeks_change_nothing(samples: Path, speed: float) -> None:
+    spy = equity_minutes(samples, "SPY", "20131007", "20131008", "20131009")
+    chance = np.random.default_rng(11)
+    other = spy.take(slice(0, 1500)).renamed(Series.parse("ARCX:SPY/1m"))
+    data, plan = holed(spy.take(chance.random(len(spy)) > 0.2), other)
+    span = ("2013-10-07", "2013-10-10")
+    plan |= {"derived": ("5m",), "trailing": 1}
+    plain = play(data.system(*span, **plan))
+    pace = Pace(speed, Jumps())
+    moved = data.system(*span, sessions_per_chunk=1, pace=pace, **plan)
+    for k, _ in enumerate(moved):
+        if k == 300:
+            pace.seek(at("2013-10-09T16:00Z"))
+        if k == 500:
+            pace.seek(at("2013-10-07T15:02Z"))
+        if k == 900:
+            pace.seek(at("2013-10-08T18:00Z"))
+    assert moved.tape.seal == plain.tape.seal
+    assert moved.coordinator.measured == plain.coordinator.measured
+    assert moved.coordinator.ended == plain.coordinator.ended
+    assert moved.upkeep == plain.upkeep
 
 
 def seen(system: System) -> list[Any]:
