@@ -7,12 +7,19 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import openbell as ob
+from openbell.market.bars import Bar
+from openbell.market.build import widen
 from openbell.market.calendars import calendar
+from openbell.market.instrument import Series
 from openbell.market.moments import MINUTE_NS
+from openbell.market.timeframe import timeframe
 from tests.house import read
+from tests.quality.reading import spy_march
+from tests.replay.playing import play, stored
 
 PLACED, FILLED = 16, 17
 
@@ -78,12 +85,41 @@ def test_a_seal_can_be_made_by_hand_from_what_the_page_says(lake: ob.Lake) -> No
     settings = run.result.config.to_dict() | {"strategy": "Now", "parameters": {"every": 97}}
     for name in ("on", "as_of", "min_quality", "benchmark", "history"):
         del settings[name]
+    del settings["session_start"], settings["session_end"]  # not configured
     labels = ("2011-03-01", "2011-03-02", "2011-03-03")
     sessions = [pieces(run, lake, number, label) for number, label in enumerate(labels)]
 
     assert {e.what for e in run.result.entries} == {PLACED, FILLED}
     assert [s.digest for s in run.result.sessions] == sealed(settings, sessions)
     assert run.seal == run.result.sessions[-1].digest
+
+
+def test_revisions_and_a_dry_end_are_sealed_as_the_page_says(samples: Path) -> None:
+    """A morning: one bar comes a minute late from the second pin, and makes its 5m bar again."""
+    session = calendar("XNYS").session("2011-03-01")
+    opens, closes = session.open_ns, session.close_ns
+    whole = spy_march(samples).between(opens, opens + 60 * MINUTE_NS)
+    kept = np.arange(60) != 9
+    other = whole.renamed(Series.parse("ARCX:SPY/1m"))
+    data = stored(whole.take(kept), other.take([3]), other)
+    span = ("2011-03-01", "2011-03-02")
+    fill = data.pins[1:]
+    system = play(data.system(*span, pins=data.pins[:1], fill=fill, derived=("5m",)))
+
+    def row(kind: int, bar: Bar, known_ns: int, frame: int = 0, origin: int = 0) -> bytes:
+        words = (kind << 56 | frame << 48 | origin << 24, known_ns, bar.start_ns)
+        return struct.pack("<3q5d", *words, bar.open, bar.high, bar.low, bar.close, bar.volume)
+
+    pieces = [(opens, struct.pack("<8q", 0, opens, opens, closes, 0, 0, 0, 0))]
+    pieces += [(bar.end_ns, row(1, bar, bar.end_ns)) for bar in whole.take(kept)]
+    pieces += [(b.end_ns, row(2, b, b.end_ns, 1)) for b in widen(whole.take(kept), timeframe("5m"))]
+    late_ns = opens + 11 * MINUTE_NS
+    pieces.append((late_ns, row(3, whole.bar(9), late_ns, 0, 2)))
+    pieces.append((late_ns, row(3, widen(whole, timeframe("5m")).bar(1), late_ns, 1)))
+    pieces.append((closes, struct.pack("<8q", 6 << 56, closes, opens, closes, 1, 0, 0, 0)))
+    pieces.sort(key=lambda piece: piece[0])
+
+    assert system.tape.digests == sealed({}, [pieces])
 
 
 def test_the_strategies_of_the_guide_play(lake: ob.Lake, tmp_path: Path) -> None:
