@@ -159,7 +159,7 @@ class MarketView:
         return self.chunk.rows[track].data
 
     def _new_rows(self, track: int, at: int) -> range:
-        counts = self.counts_of(track)
+        counts = self._counts[track]
         return range(counts.item(at - 1) if at else 0, counts.item(at))
 
     def _known_closes(self, ordinal: int) -> Floats:
@@ -181,12 +181,8 @@ class MarketView:
         return self._quotes[ordinal], (quotes.bid + quotes.ask) / 2.0
 
     def _bar_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
-        counts = self._counts[self._base[ordinal]]
-        before, known = counts.item(at - 1) if at else 0, counts.item(at)
-        bars = self._base_bars[ordinal]
-        if known == before + 1:
-            return (self._bar_offer(bars, before, at),)
-        return tuple(self._bar_offer(bars, row, at) for row in range(before, known))
+        bars, rows = self._base_bars[ordinal], self._new_rows(self._base[ordinal], at)
+        return [self._bar_offer(bars, row, at) for row in rows]
 
     def _bar_offer(self, bars: Bars, row: int, at: int) -> Offer:
         volume = bars.volume.item(row)
@@ -269,4 +265,4 @@ def _bars_in_batches(name: str, bars: Bars) -> Iterator[Iterator[Bar]]:
 
 def _made(parts: Iterable[tuple[Any, ...]]) -> Iterator[Bar]:
     """Bars of their parts, made in C; checks nothing."""
-    return map(tuple.__new__, repeat(Bar), parts)  # type: ignore[arg-type]
+    return map(tuple.__new__, repeat(Bar), parts)

@@ -200,7 +200,7 @@ class Window:
             keys = self.of(played.ordinal).key_ns
         else:
             keys = self._keys_with(played)
-        lo, hi = np.searchsorted(keys, (played.regular.open_ns, played.regular.close_ns))
+        lo, hi = keys.searchsorted((played.regular.open_ns, played.regular.close_ns))
         return int(hi - lo)
 
     def _keys_with(self, played: Played) -> Ints:

@@ -71,8 +71,9 @@ def genesis(settings: Mapping[str, Any]) -> bytes:
 class Tape:
     """Collects decisions and hashes everything in the order it happened.
 
-    Data is hashed lazily, up to the present slice, before each decision and at each roll, so the
-    digest does not depend on how sessions were cut into chunks.
+    Everything is hashed at once when a session closes, data and decisions in their order, so the
+    digest does not depend on how sessions were cut into chunks; what a chunk leaves over is hashed
+    when the next one is loaded.
 
     Attributes
     ----------
@@ -90,19 +91,14 @@ class Tape:
         self._records: memoryview = memoryview(b"")
         self._ends: Ints = np.zeros(1, np.int64)
         self._hashed = 0
+        self._decided_at: list[int] = []  # slices of the decisions that are not hashed yet
 
     def load(self, records: memoryview, ends: Ints) -> None:
         """Take over the next chunk: its records as bytes, and where each slice ends in them."""
+        self._catch_up(len(self._ends) - 1)
         self._records = records
         self._ends = ends
         self._hashed = 0
-
-    def catch_up(self, at_slice: int) -> None:
-        """Hash the data up to and including a slice."""
-        end = self._ends.item(at_slice)
-        if end > self._hashed:
-            self._hash.update(self._records[self._hashed : end])
-            self._hashed = end
 
     def decide(  # noqa: PLR0913, PLR0917  # a decision has this many parts
         self,
@@ -117,17 +113,14 @@ class Tape:
         more: float = 0.0,
     ) -> None:
         """Add a decision made at a slice; its parts are those of an `Entry`."""
-        self.catch_up(at_slice)
-        self._hash.update(
-            _DECISION.pack(what, order, instrument, time_ns, size, price, extra, more)
-        )
+        self._decided_at.append(at_slice)
         self.entries.append(
             _entry((len(self.digests), time_ns, what, order, instrument, size, price, extra, more))
         )
 
     def close_session(self, at_slice: int, label: str) -> str:
         """End a digest with a session's closing slice, or where a run broke off."""
-        self.catch_up(at_slice)
+        self._catch_up(at_slice)
         digest = self._hash.digest()
         self._hash = hashlib.sha256(digest)
         self.labels.append(label)
@@ -136,12 +129,31 @@ class Tape:
 
     def mark(self) -> tuple[Any, int, int]:
         """Where it stands, between two chunks, to go back to."""
+        self._catch_up(len(self._ends) - 1)
         return self._hash.copy(), len(self.entries), len(self.digests)
 
     def go_back(self, mark: tuple[Any, int, int]) -> None:
         """Forget what came after a mark."""
         self._hash = mark[0].copy()
+        self._records, self._ends = memoryview(b""), np.zeros(1, np.int64)
+        self._hashed = 0
+        self._decided_at.clear()
         del self.entries[mark[1] :], self.labels[mark[2] :], self.digests[mark[2] :]
+
+    def _catch_up(self, at_slice: int) -> None:
+        """Hash up to and including a slice: of each its data, then the decisions made in it."""
+        update, records, hashed = self._hash.update, self._records, self._hashed
+        ends = self._ends[self._decided_at].tolist()
+        decided = self.entries[len(self.entries) - len(ends) :]
+        for end, (_, time_ns, what, order, instrument, a, b, c, d) in zip(
+            ends, decided, strict=True
+        ):
+            update(records[hashed:end])
+            update(_DECISION.pack(what, order, instrument, time_ns, a, b, c, d))
+            hashed = end
+        self._hashed = self._ends.item(at_slice)
+        update(records[hashed : self._hashed])
+        self._decided_at.clear()
 
     @property
     def seal(self) -> str:

@@ -7,7 +7,7 @@ closes; other modes may call it from a thread, at their own check instants.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from openbell.market.instrument import Series
+from openbell.market.timeframe import timeframe
 from openbell.quality.completeness import completeness, expected_until
 from openbell.replay.agenda import Played
 from openbell.replay.session_data import SessionData
@@ -43,9 +43,8 @@ def measure(data: SessionData, played: Played, now_ns: int) -> list[Measured]:
     for name, instrument in data.instruments.items():
         if not instrument.has_bars:
             continue
-        series = Series(instrument.instrument, instrument.base)
         present = instrument.window(instrument.base).present(played)
-        expected = expected_until(played.regular, now_ns, series.timeframe.width_ns)
+        expected = expected_until(played.regular, now_ns, timeframe(instrument.base).width_ns)
         label = played.session.label
         found.append(Measured(label, data.calendar, name, present, expected))
     return found
