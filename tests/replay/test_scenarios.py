@@ -311,7 +311,8 @@ def year_of_minutes(days: Ints) -> Bars:
     return bars_from("XNYS:SPY/1m", starts, starts + MINUTE_NS, ticking(starts))
 
 
-def test_memory_does_not_grow_over_252_sessions() -> None:
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_memory_does_not_grow_over_252_sessions(*, is_filled: bool) -> None:
     """What a replay holds of its own after 50 sessions is what it holds after 250."""
     table = calendar("XNYS").table
     first = int(np.searchsorted(table.open_ns, at("2018-01-01")))
@@ -320,8 +321,11 @@ def test_memory_does_not_grow_over_252_sessions() -> None:
     )
     bars = year_of_minutes(table.open_ns[first : first + 252][~half])
     end = iso(int(bars.end_ns[-1]) + DAY_NS)
-    plan = {"derived": ("5m",), "trailing": 3, "sessions_per_chunk": 1}
-    data = stored(bars)
+    kept = np.arange(len(bars)) % (7 if is_filled else len(bars)) != 5
+    data = stored(bars.take(kept), bars.renamed(Series.parse("ARCX:SPY/1m")))
+    plan = {"derived": ("5m",), "trailing": 3, "sessions_per_chunk": 1, "pins": data.pins[:1]}
+    if is_filled:
+        plan["fill"] = data.pins[1:]
     play(data.system("2018-01-01", "2018-01-20", **plan))  # compiled, calendars loaded
     system = data.system("2018-01-10", end, **plan)
     held = []
@@ -334,6 +338,8 @@ def test_memory_does_not_grow_over_252_sessions() -> None:
     finally:
         tracemalloc.stop()
     assert len(held) > 10
+    filled = sum(sum(counts.filled.values()) for counts in system.upkeep.values())
+    assert filled > 10_000 if is_filled else not filled
     assert max(held[3:]) - held[2] < 400_000  # a session with its records is about 100 kB
 
 
