@@ -11,7 +11,7 @@ from openbell.app import wiring
 from openbell.app.lake import Lake, open_lake
 from openbell.app.results import Run, Sweep
 from openbell.app.settings import settings
-from openbell.backtest.catalog import Loaded, from_instance, load_strategy
+from openbell.backtest.catalog import Loaded, add_loader, from_instance, load_strategy
 from openbell.backtest.config import RunConfig
 from openbell.backtest.records import from_record
 from openbell.backtest.result import RunResult
@@ -24,6 +24,9 @@ from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import RunRecord
 
 AnyLake = Lake | Path | str | None
+
+for _suffix in (".js", ".cjs", ".mjs"):
+    add_loader(_suffix, wiring.node_strategy)
 
 
 def backtest(  # what decides most often; the rest goes by name

@@ -26,6 +26,12 @@ class Settings:
     cache
         Folder of what can be made again (session tables); ``OPENBELL_CACHE``, else ``openbell``
         in the user's cache folder.
+    state
+        Folder in which a running system keeps its status; ``OPENBELL_STATE``, else ``system``
+        in the cache folder.
+    redis_url
+        The Redis by which strategies in other languages are spoken to; ``OPENBELL_REDIS_URL``,
+        else empty: a private one for each run.
     trailing
         Finished sessions kept at hand in a replay or run;
         ``OPENBELL_SESSION_HISTORICAL_TRAILING_DAYS``, else 0.
@@ -49,6 +55,8 @@ class Settings:
     runs: Path
     sweeps: Path
     cache: Path
+    state: Path = Path()
+    redis_url: str = ""
     trailing: int = 0
     derived: tuple[str, ...] = ()
     session_start: str = ""
@@ -63,6 +71,7 @@ def settings(
     runs: Path | str | None = None,
     sweeps: Path | str | None = None,
     cache: Path | str | None = None,
+    state: Path | str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings of this process; what is given comes before what the environment says.
@@ -84,11 +93,14 @@ def settings(
 
     derived = _engine(known, "SESSION_HISTORICAL_BAR_TYPES").split(",")
     session_start, session_end = _session(known)
+    kept = folder("CACHE", cache, _user_cache(known))
     return Settings(
         lake=folder("LAKE", lake, Path("lake")),
         runs=folder("RUNS", runs, Path("runs")),
         sweeps=folder("SWEEPS", sweeps, Path("sweeps")),
-        cache=folder("CACHE", cache, _user_cache(known)),
+        cache=kept,
+        state=folder("STATE", state, kept / "system"),
+        redis_url=known.get(PREFIX + "REDIS_URL", ""),
         trailing=_count(known, "SESSION_HISTORICAL_TRAILING_DAYS"),
         derived=tuple(code.strip() for code in derived if code.strip()),
         session_start=session_start,

@@ -15,6 +15,8 @@ from openbell.ports import FileSource, RunStore, Store
 if TYPE_CHECKING:
     import polars as pl
 
+    from openbell.backtest.strategy import Strategy
+
 Format = Literal["", "csv", "parquet", "lean", "freqtrade"]
 FORMATS: tuple[Format, ...] = ("csv", "parquet", "lean", "freqtrade")
 
@@ -64,6 +66,16 @@ def open_runs(folder: Path) -> RunStore:
     from openbell.stores.runs import RunFolder
 
     return RunFolder(folder)
+
+
+def node_strategy(path: Path, name: str) -> "type[Strategy]":
+    """The class of a strategy in a Node file, run over the Redis of this process's settings."""
+    from openbell.app.settings import settings
+    from openbell.bridge.link import Setup
+    from openbell.bridge.remote import remote_strategy
+
+    here = settings()
+    return remote_strategy(path, name, Setup(redis_url=here.redis_url, cache=here.cache))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from openbell.market.errors import RunError, UsageError
 
+_CANNOT_START = 1
 BEGIN_ANEW = 75  # by which a runner says that nothing is wrong with it, but it must begin anew
-_LAST_WORDS = 20  # lines of its output that an error carries
-_LINE = 2_000  # characters of a line that are kept
+_LAST_WORDS = 12  # lines of its output that an error carries
+_LINE = 400  # characters of a line that are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,7 @@ class Child:
                 hint="is it installed? Name another program, or its full path",
             ) from error
         self._process = process
+        self._lines.clear()
         with suppress(ProcessLookupError):  # it ended already; `watch` says how
             cpu_s = self._limits.cpu_s
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
@@ -155,13 +157,14 @@ class Child:
         self._in_a_row = self._in_a_row + 1 if got == self._got_before else 1
         self._got_before = got
         self.deaths += code != BEGIN_ANEW
-        if self._in_a_row >= self._limits.lives:
+        is_hopeless = got == 0 and code == _CANNOT_START
+        if is_hopeless or self._in_a_row >= self._limits.lives:
             self._folder.cleanup()
             self._process = None
+            how = f"ended {self._in_a_row} times in a row at the same place, at last"
             raise RunError(
-                f"the strategy's process ended {self._in_a_row} times in a row at the same place, "
-                f"the last time by {_ending(code)}; its last words:\n{self.last_words or '(none)'}",
-                hint=f"try it alone: {' '.join(self._words[:3])} …",
+                f"the strategy's process {'could not start: it ended' if is_hopeless else how} by "
+                f"{_ending(code)}; its last words:\n{self.last_words or '(none)'}"
             )
 
     def _pauses(self, at: int) -> float:

@@ -1,5 +1,6 @@
 """A strategy elsewhere and the way to it: Redis, the runner's process, and a transport."""
 
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from openbell.bridge.child import Child, Limits
+from openbell.bridge.node import RUNNER, find_node, install_redis, node_path
 from openbell.bridge.transport import Answer, Kind, Transport
 from openbell.market.errors import RunError
 from openbell.market.moments import iso
@@ -18,8 +20,9 @@ from openbell.market.moments import iso
 TransportName = Literal["lock-step", "compatible"]
 TRANSPORTS: tuple[TransportName, ...] = ("lock-step", "compatible")
 
-_RUNNER = Path(__file__).parent / "js" / "@openbell" / "runner" / "src" / "cli.js"
 _PROTOCOLS = {"lock-step": "lockstep", "compatible": "redis"}
+
+_ASKS_FOR_REDIS = re.compile(r"""(?:\bfrom|\brequire)\s*\(?\s*["']redis["']""")
 
 # Runs something beside a strategy, the history service for instance, at the Redis of this URL.
 Beside = Callable[[str], AbstractContextManager[object]]
@@ -35,6 +38,11 @@ class Setup:
         The Redis to use; empty for a private one that lives as long as the run.
     node
         The Node program; empty to look for one.
+    cache
+        Where npm's `redis` is installed, if a strategy or its transport needs it and it is nowhere
+        else; without one it is not installed.
+    modules
+        Further folders of Node modules.
     within_s
         Wall time a message may take to be answered.
     limits
@@ -43,6 +51,8 @@ class Setup:
 
     redis_url: str = ""
     node: str = ""
+    cache: Path | None = None
+    modules: Sequence[Path] = ()
     within_s: float = 30.0
     limits: Limits = field(default_factory=Limits)
 
@@ -173,10 +183,11 @@ class Link:
             "redisHost": place.hostname or "127.0.0.1",
             "redisPort": place.port or 6379,
         }
+        node = Path(self._setup.node) if self._setup.node else find_node()
         words = [
-            self._setup.node or _find_node(),
+            str(node),
             f"--max-old-space-size={self._setup.limits.memory_mb}",
-            str(_RUNNER),
+            str(RUNNER),
             str(self._path),
             orjson.dumps(config).decode(),
             *("--protocol", _PROTOCOLS[self._name]),
@@ -184,18 +195,26 @@ class Link:
             *("--seed", str(self._seed)),
             "--with-parent",
         ]
-        environment = {"OPENBELL_REDIS_URL": url, "OPENBELL_RUN": self._run}
+        environment = {
+            "OPENBELL_REDIS_URL": url,
+            "OPENBELL_RUN": self._run,
+            "NODE_PATH": node_path(*self._modules(node)),
+        }
         limits = self._setup.limits
         return Child(words, environment, limits=limits, got=lambda: self.statistics["answered"])
 
+    def _modules(self, node: Path) -> Sequence[Path]:
+        """Folders of modules, npm's `redis` among them where it is needed and not there."""
+        needs_redis = self._name == "compatible" or _ASKS_FOR_REDIS.search(
+            self._path.read_text(encoding="utf-8")
+        )
+        places = (*self._setup.modules, *(p / "node_modules" for p in self._path.parents))
+        if not needs_redis or any((p / "redis").is_dir() for p in places) or not self._setup.cache:
+            return self._setup.modules
+        return (*self._setup.modules, install_redis(node, self._setup.cache))
+
     def _watch(self) -> bool:
         return self._child is not None and self._child.watch()
-
-
-def _find_node() -> str:
-    from openbell.bridge.node import find_node
-
-    return str(find_node())
 
 
 def _thrown(error: Any) -> str:

@@ -263,4 +263,4 @@ def _remarks(transport: str, counts: Mapping[str, int]) -> Iterator[str]:
     if refused := counts.get("refused", 0):
         yield f"{refused:,} signals of the strategy were refused; see the log"
     if deaths := counts.get("deaths", 0):
-        yield f"the strategy's process died {deaths:,} times, and was brought back to where it was"
+        yield f"the strategy's process died {deaths:,} times and was begun anew"

@@ -54,9 +54,9 @@ def show(
 
       openbell strategy show my_strategy.py
     """
-    from openbell.backtest.catalog import load_strategy
+    from openbell.app.running import load
 
-    loaded = load_strategy(name, {})
+    loaded = load(name, {})
     cls = type(loaded.strategy)
     if as_json:
         say_json(_described(loaded.name, cls))
