@@ -9,6 +9,7 @@ from typing import Literal
 from openbell.bridge.channels import (
     MAX_COUNT,
     MAX_LIMIT,
+    MAX_TEXT,
     Message,
     flag,
     moment,
@@ -63,7 +64,7 @@ class HistoryRequest:
     request_id
         The asker's name for it; goes back with the answer.
     symbol
-        As sent: ``NQ``, ``XNYS:SPY``, the root of a contract.
+        As sent: ``NQ``, ``XNYS:SPY``, a contract of ProjectX.
     count
         The newest so many bars, at least 1.
     code, width_ns
@@ -117,25 +118,11 @@ def production_request(message: Message) -> HistoryRequest:
         As `history_request`; also if no instrument is named.
     """
     asked = payload_of(message)
-    symbol = text(asked, "instrument") or root_of(text(asked, "contractId"))
+    symbol = text(asked, "instrument", "contractId")
     if not symbol:
         raise BadDataError("Missing instrument parameter")
     notes: list[str] = []
     return _request(asked, symbol, whole(asked, "limit", default=500, most=MAX_LIMIT), notes)
-
-
-def root_of(contract: str) -> str:
-    """The root of a ProjectX contract; anything else as it is.
-
-    Examples
-    --------
-    >>> root_of("CON.F.US.MGC.Z24"), root_of("F.US.MGC"), root_of("MGC")
-    ('MGC', 'MGC', 'MGC')
-    """
-    parts = contract.split(".")
-    if len(parts) == 5 and parts[0] == "CON":
-        return parts[3]
-    return parts[2] if len(parts) == 3 and parts[0] == "F" else contract
 
 
 def code_of(count: int, unit: str) -> str:
@@ -155,7 +142,9 @@ def code_of(count: int, unit: str) -> str:
 def _request(message: Message, symbol: str, count: int, notes: list[str]) -> HistoryRequest:
     named = request_id(message)
     if named is None:
-        raise BadDataError(f"`requestId` must be a number, or a text of at most {256} characters")
+        raise BadDataError(
+            f"`requestId` must be a number, or a text of at most {MAX_TEXT} characters"
+        )
     many, unit = _interval(message, notes)
     return HistoryRequest(
         request_id=named,
