@@ -85,7 +85,8 @@ def test_a_seal_can_be_made_by_hand_from_what_the_page_says(lake: ob.Lake) -> No
     settings = run.result.config.to_dict() | {"strategy": "Now", "parameters": {"every": 97}}
     for name in ("on", "as_of", "min_quality", "benchmark", "history"):
         del settings[name]
-    del settings["session_start"], settings["session_end"]  # not configured
+    for name in ("session_start", "session_end", "fill_from", "check_interval_s", "retries"):
+        del settings[name]  # no hours configured, nothing filled
     labels = ("2011-03-01", "2011-03-02", "2011-03-03")
     sessions = [pieces(run, lake, number, label) for number, label in enumerate(labels)]
 

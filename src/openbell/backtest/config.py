@@ -108,6 +108,13 @@ class RunConfig:
         Whether open positions are closed at the last close (marked there otherwise).
     as_of
         Moment of knowledge for refs without a version; empty for now.
+    fill_from
+        Series, as refs, from which missing bars are filled, asked in this order: see
+        `ReplayPlan.fill`. Empty to leave gaps as they are.
+    check_interval_s
+        Seconds of session time between two checks for missing bars.
+    retries
+        How often a missing bar that is not found is asked for again.
     """
 
     strategy: str
@@ -135,6 +142,9 @@ class RunConfig:
     as_of: str = ""
     session_start: str = ""
     session_end: str = ""
+    fill_from: tuple[str, ...] = ()
+    check_interval_s: int = 60
+    retries: int = 5
 
     def __post_init__(self) -> None:
         _make_floats(self, "cash", "size", "leverage", "min_quality", "lot", "price_step")
@@ -153,11 +163,15 @@ class RunConfig:
         if self.lot is not None:
             _require(self.lot > 0, f"lot is {self.lot}", "a lot is greater than zero")
         check_session(self.session_start, self.session_end)
+        every = self.check_interval_s
+        _require(every > 0, f"check_interval_s is {every}", "check every second or more rarely")
+        _require(self.retries >= 0, f"retries is {self.retries}", "use 0 to ask only once")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""
         found = asdict(self)
-        return {**found, "on": list(self.on), "derived": list(self.derived)}
+        lists = {name: list(found[name]) for name in ("on", "derived", "fill_from")}
+        return {**found, **lists}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -182,25 +196,28 @@ class RunConfig:
         missing = sorted({"strategy", "on"} - set(given))
         _require(not missing, f"missing settings: {', '.join(missing)}", "give them")
         costs = given.pop("costs", {})
-        on = given.pop("on")
+        on, fill_from = given.pop("on"), given.pop("fill_from", ())
         try:
             return cls(
                 on=(on,) if isinstance(on, str) else tuple(on),
                 costs=costs if isinstance(costs, Costs) else Costs(**costs),
                 derived=tuple(given.pop("derived", ())),
+                fill_from=(fill_from,) if isinstance(fill_from, str) else tuple(fill_from),
                 **given,
             )
         except (TypeError, ValueError) as error:
             raise UsageError(f"the configuration does not fit: {error}") from None
 
     def deciding(self) -> dict[str, Any]:
-        """The values of `to_dict` that name and seal a run; hours that are not configured are none.
+        """The values of `to_dict` that name and seal a run; what is not configured is left out.
 
-        So runs made before hours could be configured keep their id and their seal.
+        So runs made before hours or filling could be configured keep their id and their seal.
         """
         found = self.to_dict()
         if not self.session_start:
             del found["session_start"], found["session_end"]
+        if not self.fill_from:
+            del found["fill_from"], found["check_interval_s"], found["retries"]
         return found
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:

@@ -14,7 +14,7 @@ from openbell.backtest.result import RunResult, SessionLine
 from openbell.backtest.strategy import Strategy
 from openbell.market.errors import RunError
 from openbell.market.instrument import Pin, Terms, terms_of
-from openbell.market.moments import is_date, parse_moment
+from openbell.market.moments import SECOND_NS, is_date, parse_moment
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
 from openbell.replay.pacing import Pace
@@ -77,13 +77,20 @@ def plan_run(config: RunConfig, store: ReadStore, pins: Sequence[Pin]) -> Replay
         calendars=configured_calendars(
             [pin.series.instrument for pin in pins], config.session_start, config.session_end
         ),
+        fill=_resolved(config, config.fill_from, store),
+        check_ns=config.check_interval_s * SECOND_NS,
+        retries=config.retries,
     )
 
 
 def resolve(config: RunConfig, store: ReadStore) -> tuple[Pin, ...]:
     """The versions a configuration stands on."""
+    return _resolved(config, config.on, store)
+
+
+def _resolved(config: RunConfig, refs: Sequence[str], store: ReadStore) -> tuple[Pin, ...]:
     as_of_ns = parse_moment(config.as_of) if config.as_of else None
-    return tuple(store.resolve(ref, as_of_ns=as_of_ns) for ref in config.on)
+    return tuple(store.resolve(ref, as_of_ns=as_of_ns) for ref in refs)
 
 
 def terms_for(config: RunConfig, pins: Sequence[Pin]) -> tuple[Terms, ...]:
@@ -106,6 +113,7 @@ def settings_of(config: RunConfig, strategy: Strategy) -> dict[str, object]:
     found = config.deciding()
     for name in ("on", "as_of", "strategy", "min_quality", "benchmark", "history"):
         found.pop(name)
+    found.pop("fill_from", None)
     return {**found, "strategy": type(strategy).__name__, "parameters": strategy.parameters}
 
 
@@ -147,6 +155,7 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     config = config.with_parameters(fresh.parameters)
     pins = resolve(config, store)
     plan = replace(plan_run(config, store, pins), sessions_per_chunk=sessions_per_chunk)
+    config = replace(config, fill_from=tuple(map(str, plan.fill)))
     system = System(store, plan, settings_of(config, fresh), pace=pace)
     basis = _Basis(pins, checksums_of(store, pins), code, sessions_per_year(system), version)
     engine = Engine(system, fresh, config, terms_for(config, pins))
@@ -275,6 +284,19 @@ def _result(engine: Engine, played: Played, basis: _Basis) -> RunResult:
     )
 
 
+def upkeep_lines(system: System) -> list[str]:
+    """What upkeep found missing and filled, one line a series."""
+    found = []
+    for series, counts in system.upkeep.items():
+        filled = ", ".join(f"{n:,} filled from {pin}" for pin, n in counts.filled.items() if n)
+        if counts.found:
+            found.append(
+                f"{series}: {counts.found:,} bars were missing when they were due; "
+                f"{filled or 'none filled'}, {counts.left:,} left missing"
+            )
+    return found
+
+
 _THIN = 0.9  # completeness below which a result says so loudly
 
 
@@ -293,6 +315,7 @@ def _warnings(engine: Engine, whole: float) -> tuple[str, ...]:
         found.append(f"{waiting:,} orders were still waiting at the end")
     if whole < _THIN:
         found.append(f"only {whole:.1%} of the expected bars are there; see openbell data check")
+    found += upkeep_lines(engine.system)
     corrupt = sum(c.corrupt for c in engine.system.counts.values())
     over = sum(c.over_close for c in engine.system.counts.values())
     if over:
