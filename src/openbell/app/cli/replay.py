@@ -1,5 +1,6 @@
 """`openbell replay`: play sessions again."""
 
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,22 +33,33 @@ def replay(
     derived: options.Derived = None,
     speed: Annotated[
         float,
-        typer.Option("--speed", min=0, help="0: as fast as it goes; the only one for now."),
+        typer.Option("--speed", min=0, help="Times real time; 0: as fast as it goes."),
     ] = 0,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Slices to print.")] = 20,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Print lines where a screen could be drawn.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=0, help="Slices to print; 20 at speed 0, else all."),
+    ] = None,
     lake: options.Lake = None,
     as_json: options.Json = False,
 ) -> None:
     """Play sessions again, slice by slice, and say what was in them.
 
-    Prints the first slices, then one line a session.
+    At speed 0 prints the first slices, then one line a session. At another speed plays on the
+    screen, with keys to hold, step, go to a time and change the speed; or, where there is no
+    screen, prints slices as they come.
 
     [bold]Examples[/]
 
       openbell replay XNYS:SPY --date 2011-03-14
 
+      openbell replay XNYS:SPY --date 2011-03-14 --speed 60
+
       openbell replay XNYS:SPY/1m --from 2011-03-14 --to 2011-03-19 --derived 30m --limit 0
     """
+    from openbell.app.cli import player
     from openbell.app.replaying import replay as build
 
     if date:
@@ -60,7 +72,11 @@ def replay(
         names, lake=lake, start=start, end=end, hours=hours or "regular",
         session_start=opens, session_end=closes, derived=derived or (), speed=speed,
     )  # fmt: skip
-    seen = _Seen(system, limit)
+    if speed and player.can_play() and not lines and not as_json:
+        if player.play(system):
+            raise typer.Exit(INTERRUPTED)
+        return
+    seen = _Seen(system, limit, as_they_come=bool(speed) and not as_json)
     with working("playing") as (progress, cancel):
         seen.play(progress, cancel)
     if as_json:
@@ -75,9 +91,12 @@ def replay(
 class _Seen:
     """What a replay showed: its first slices, and a row for every session and instrument."""
 
-    def __init__(self, system: "System", limit: int) -> None:
+    def __init__(self, system: "System", limit: int | None, *, as_they_come: bool) -> None:
         self.system = system
-        self.limit = limit
+        self.limit = 20 if limit is None else limit
+        if as_they_come and limit is None:
+            self.limit = sys.maxsize
+        self.as_they_come = as_they_come
         self.slices: list[dict[str, Any]] = []
         self.sessions: list[dict[str, Any]] = []
         self.count = 0
@@ -102,6 +121,8 @@ class _Seen:
                     self.count += 1
                     if len(self.slices) < self.limit:
                         self.slices.append(_slice(Slice(maker, i)))
+                        if self.as_they_come:
+                            say_lines([self._line(self.slices[-1])])
             elif step.kind == kernels.CLOSE and step.played is not None:
                 self.sessions += _session(system, step.played)
 
@@ -117,13 +138,16 @@ class _Seen:
 
     def lines(self) -> Iterator[str]:
         """The first slices, one a line."""
-        for one in self.slices:
-            bars = "   ".join(
-                _words(name, b, len(self.system.names)) for name, b in one["bars"].items()
-            )
-            yield f"{one['time']}   {bars or 'no bar: ticks or wider bars'}"
+        if not self.as_they_come:
+            yield from map(self._line, self.slices)
         if self.slices and self.count > len(self.slices):
             yield f"… {self.count - len(self.slices):,} more slices (--limit prints more)"
+
+    def _line(self, one: dict[str, Any]) -> str:
+        bars = "   ".join(
+            _words(name, bar, len(self.system.names)) for name, bar in one["bars"].items()
+        )
+        return f"{one['time']}   {bars or 'no bar: ticks or wider bars'}"
 
     def table(self) -> Any:
         """One row a session and instrument."""

@@ -1,0 +1,439 @@
+"""The player: a replay on the screen, held and moved by keys.
+
+The replay runs on a thread of its own; the screen is drawn, and keys are read, on the main one.
+Between them stands `_Shown`: what was released so far, of every instrument.
+"""
+
+import select
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from openbell.market.bars import Bar
+from openbell.market.errors import CancelledError, OpenbellError
+from openbell.market.instrument import Series
+from openbell.market.moments import HOUR_NS, MINUTE_NS, iso, to_datetime
+from openbell.market.session import Session
+from openbell.market.zones import zone_info
+from openbell.replay.pacing import Pace
+from openbell.replay.session_data import InstrumentData, SessionData
+from openbell.replay.slices import Slice
+from openbell.replay.system import System
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+_DRAW_S = 0.1
+_SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 360.0, 1_000.0, 5_000.0, 0.0)
+_KEYS = (
+    "space hold/go · → next bar · ← back · + − speed · s next session · g go to · "
+    "↑ ↓ symbol · q quit"
+)
+_ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
+
+
+def can_play() -> bool:
+    """Whether keys can be read and a screen be drawn."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def play(system: System) -> bool:
+    """Show a paced replay until it is over or somebody quits; True if somebody quit."""
+    from rich.console import Console
+    from rich.live import Live
+
+    assert system.pace is not None
+    player = Player(system, system.pace)
+    console = Console(highlight=False)
+    with (
+        _raw_keys(),
+        Live(player.screen(console), console=console, screen=True, auto_refresh=False) as live,
+    ):
+        player.start()
+        try:
+            while not player.is_over:
+                for key in _keys(_DRAW_S):
+                    player.press(key)
+                live.update(player.screen(console), refresh=True)
+        except KeyboardInterrupt:
+            player.press("q")
+        finally:
+            player.stop()
+    player.raise_error()
+    return player.has_quit
+
+
+class _Known:
+    """What was released of one instrument in the present session."""
+
+    def __init__(self) -> None:
+        self.bars: list[Bar] = []
+        self.volume = 0.0
+        self.completeness = 1.0
+        self.ticks = 0
+
+
+class Player:
+    """A replay, what of it is on the screen, and what keys do.
+
+    Attributes
+    ----------
+    has_quit
+        Whether somebody pressed q.
+    """
+
+    def __init__(self, system: System, pace: Pace) -> None:
+        self.system = system
+        self.pace = pace
+        self.has_quit = False
+        self._lock = threading.Lock()
+        self._known = {name: _Known() for name in system.names}
+        self._at_ns = 0
+        self._sessions: dict[str, Session | None] = {}
+        self._chosen = 0
+        self._typed: str | None = None
+        self._said = ""
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="openbell-player", daemon=True)
+
+    # Its life
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the replay is over."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to play."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the replay and wait for it."""
+        self.pace.stop()
+        self._thread.join(30.0)
+
+    def raise_error(self) -> None:
+        """Raise what ended the replay, unless it was somebody at the keys."""
+        if self._error is not None and not self.has_quit:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            for one in self.system:
+                with self._lock:
+                    self._take(one)
+        except CancelledError as stopped:
+            self.has_quit = True
+            self._error = stopped
+        except OpenbellError as error:
+            self._error = error
+
+    def _take(self, one: Slice) -> None:
+        went_back = one.time_ns < self._at_ns
+        self._at_ns = one.time_ns
+        for data in one.sessions:
+            if data.session is not None and (went_back or data.session != self._played(data)):
+                self._turn(data)
+            for name in data:
+                known = self._known[name]
+                if bar := one.get(name):
+                    known.bars.append(bar)
+                    known.volume += bar.volume
+                known.ticks += any(data[name].window(k).is_updated for k in data[name].kinds)
+                known.completeness = data[name].completeness
+
+    def _turn(self, data: SessionData) -> None:
+        """Begin a session, or be somewhere else in it: its bars before this slice are known."""
+        self._sessions[data.calendar] = data.session
+        for name in data:
+            known = self._known[name] = _Known()
+            if data[name].has_bars:
+                earlier = data[name].bars()
+                bars = map(earlier.bar, range(len(earlier)))
+                known.bars = [bar for bar in bars if bar.end_ns < self._at_ns]
+                known.volume = sum(bar.volume for bar in known.bars)
+
+    def _played(self, data: SessionData) -> Session | None:
+        return self._sessions.get(data.calendar)
+
+    # Keys
+
+    def press(self, key: str) -> None:
+        """Do what a key says."""
+        if self._typed is not None:
+            self._type(key)
+            return
+        acts = {
+            " ": self._hold, "right": self._step, "left": self._back, "s": self._next_session,
+            "+": lambda: self._shift(1), "=": lambda: self._shift(1), "-": lambda: self._shift(-1),
+            "g": self._ask, "up": lambda: self._choose(-1), "down": lambda: self._choose(1),
+            "q": self._quit,
+        }  # fmt: skip
+        if key in acts:
+            self._said = ""
+            acts[key]()
+
+    def _hold(self) -> None:
+        if self.pace.is_paused:
+            self.pace.resume()
+        else:
+            self.pace.pause()
+
+    def _step(self) -> None:
+        self.pace.step("slice")
+
+    def _back(self) -> None:
+        self.pace.pause()
+        self.pace.seek(self._at_ns - self._bar_ns)
+
+    def _next_session(self) -> None:
+        ahead = (s.session.open_ns for s in self.system.agenda.sessions)
+        found = next((ns for ns in ahead if ns > self._at_ns), None)
+        if found is None:
+            self._said = "this is the last session"
+        else:
+            self.pace.seek(found)
+
+    def _shift(self, by: int) -> None:
+        at = min(
+            range(len(_SPEEDS)), key=lambda k: abs((_SPEEDS[k] or 1e9) - (self.pace.speed or 1e9))
+        )
+        self.pace.speed = _SPEEDS[min(max(at + by, 0), len(_SPEEDS) - 1)]
+
+    def _choose(self, by: int) -> None:
+        self._chosen = (self._chosen + by) % len(self.system.names)
+
+    def _quit(self) -> None:
+        self.has_quit = True
+        self.pace.stop()
+
+    def _ask(self) -> None:
+        self._typed = ""
+
+    def _type(self, key: str) -> None:
+        """A time is being typed: ``10:42`` or ``2011-03-15 10:42``, in the venue's zone."""
+        typed = self._typed or ""
+        if key == "enter":
+            self._typed = None
+            self._go_to(typed)
+        elif key == "escape":
+            self._typed = None
+        elif key == "backspace":
+            self._typed = typed[:-1]
+        elif len(key) == 1 and len(typed) < 16 and key in "0123456789:- ":
+            self._typed = typed + key
+
+    def _go_to(self, text: str) -> None:
+        date, _, clock = text.strip().rpartition(" ")
+        local = to_datetime(self._at_ns).astimezone(self._zone)
+        try:
+            day = datetime.fromisoformat(date).date() if date else local.date()
+            hour, minute = map(int, clock.split(":"))
+            moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self._zone)
+        except ValueError:
+            self._said = f"`{text}` is no time: type 10:42, or 2011-03-15 10:42"
+            return
+        self.pace.seek((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
+
+    # The screen
+
+    @property
+    def _session(self) -> Session | None:
+        """The session of the instrument on the screen; the last one, when it is over."""
+        name = self.system.names[self._chosen]
+        return self._played(next(d for d in self.system.session_data if name in d.instruments))
+
+    @property
+    def _zone(self) -> Any:
+        return zone_info(self.system.instruments[self._chosen].place.zone)
+
+    @property
+    def _bar_ns(self) -> int:
+        data = self._data(self.system.names[self._chosen])
+        width_ns = Series(data.instrument, data.base).timeframe.width_ns if data.has_bars else 0
+        return width_ns or MINUTE_NS
+
+    def screen(self, console: "Console") -> "RenderableType":
+        """Everything, as large as the terminal."""
+        from rich.console import Group
+        from rich.text import Text
+
+        width, height = console.size
+        with self._lock:
+            others = self._others() if len(self.system.names) > 1 else []
+            room = max(height - 5 - len(others), 3)
+            lines = [
+                self._title(), self._clock(), Text(""), *self._chart(width, room), *others,
+                self._prompt(),
+            ]  # fmt: skip
+        return Group(*lines)
+
+    def _prompt(self) -> "Text":
+        from rich.text import Text
+
+        if self._typed is not None:
+            return Text(f"go to (10:42, or 2011-03-15 10:42, enter): {self._typed}▏", style="bold")
+        return Text(self._said, style="bold") if self._said else Text(_KEYS, style="dim")
+
+    def _title(self) -> "Text":
+        from rich.text import Text
+
+        pins = [str(pin) for pin in self.system.plan.pins]
+        name = self.system.names[self._chosen]
+        title = next((pin for pin in pins if pin.startswith(f"{name}/")), name)
+        said = Text("REPLAY  ", style="bold reverse")
+        said.append(f" {title}", style="bold")
+        if len(self.system.names) > 1:
+            said.append(f"  {self._chosen + 1} of {len(self.system.names)}", style="dim")
+        if self._session is not None:
+            early = "  early close" if self._session.is_early_close else ""
+            said.append(f"   session {self._session.label}{early}")
+        return said
+
+    def _clock(self) -> "Text":
+        from rich.text import Text
+
+        now = to_datetime(max(self.pace.horizon_ns, self._at_ns))
+        local = now.astimezone(self._zone)
+        said = Text(f"{local:%Y-%m-%d %H:%M:%S %Z}", style="bold")
+        said.append(f"  ({now:%H:%M:%S} UTC)   ", style="dim")
+        speed = f"{self.pace.speed:g}x" if self.pace.speed else "full speed"
+        said.append("⏸ held" if self.pace.is_paused else f"▶ {speed}", style="cyan")
+        known = self._known[self.system.names[self._chosen]]
+        if known.bars:
+            first, last = known.bars[0], known.bars[-1]
+            change = last.close / first.open - 1.0
+            said.append(f"   {last.close:,.10g}", style="bold")
+            said.append(f"  {change:+.2%}", style="green" if change >= 0 else "red")
+            said.append(f"  volume {known.volume:,.10g}", style="dim")
+        return said
+
+    def _chart(self, width: int, height: int) -> "list[Text]":
+        from rich.text import Text
+
+        from openbell.report.candles import Candle, columns, drawn
+
+        session = self._session
+        if session is None:
+            return [Text("waiting for the first session…", style="dim")]
+        name = self.system.names[self._chosen]
+        known, data = self._known[name], self._data(name)
+        if not data.has_bars:
+            return [Text(f"{known.ticks:,} moments with trades or quotes; no bars to draw")]
+        span = session.open_ns, session.close_ns
+        cut = columns(known.bars, span, self._at_ns, width - 11, self._bar_ns)
+        lines = []
+        shown = [c for c in cut if isinstance(c, Candle)]
+        for line, cells in enumerate(drawn(cut, height - 2)):
+            text = Text()
+            for sign, rises in cells:
+                text.append(sign, style="green" if rises else "red")
+            text.append(_axis(shown, line, height - 2), style="dim")
+            lines.append(text)
+        return [*lines, self._hours(span, len(cut)), self._quality(cut, known)]
+
+    def _hours(self, span: tuple[int, int], width: int) -> "Text":
+        """The full hours of the venue's clocks, as many as there is room for."""
+        from rich.text import Text
+
+        line = [" "] * (width + 5)
+        hours = range(-(-span[0] // HOUR_NS) * HOUR_NS, span[1] + 1, HOUR_NS)
+        each = -(-len(hours) * 8 // width)
+        for moment in hours[::each]:
+            k = (moment - span[0]) * width // (span[1] - span[0])
+            line[k : k + 5] = f"{to_datetime(moment).astimezone(self._zone):%H:%M}"
+        return Text("".join(line), style="dim")
+
+    def _quality(self, cut: Sequence[Any], known: _Known) -> "Text":
+        """A sign a column: all there, some missing, none there, not due yet."""
+        from rich.text import Text
+
+        from openbell.quality.report import percent
+        from openbell.report.candles import Candle
+
+        text = Text()
+        for column in cut:
+            if not isinstance(column, Candle):
+                text.append("▁" if column else " ", style="red")
+            elif column.present < column.due:
+                text.append("▃", style="yellow")
+            else:
+                text.append("▇", style="green")
+        text.append(f" {percent(known.completeness)}")
+        return text
+
+    def _others(self) -> "list[Text]":
+        from rich.text import Text
+
+        from openbell.quality.report import percent
+
+        lines = []
+        for number, (name, known) in enumerate(self._known.items()):
+            last = f"{known.bars[-1].close:,.10g}" if known.bars else "–"
+            at = iso(known.bars[-1].end_ns)[11:16] if known.bars else ""
+            text = f"{'▸' if number == self._chosen else ' '} {name:<24}{last:>14}  {at:<5}"
+            lines.append(Text(f"{text}  {percent(known.completeness):>8}"))
+        return lines[:8]
+
+    def _data(self, name: str) -> InstrumentData:
+        return next(data[name] for data in self.system.session_data if name in data.instruments)
+
+
+_EPOCH = to_datetime(0)
+
+
+def _axis(shown: Sequence[Any], line: int, height: int) -> str:
+    """The price at every fourth line."""
+    if not shown or line % 4:
+        return ""
+    low, high = min(c.low for c in shown), max(c.high for c in shown)
+    return f" {high - (high - low) * line / height:,.6g}"
+
+
+@contextmanager
+def _raw_keys() -> Iterator[None]:
+    """Let every key come at once, without an echo."""
+    import termios
+    import tty
+
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _keys(wait_s: float) -> Iterator[str]:
+    """The keys pressed until now; waits for the first."""
+    import os
+
+    while select.select([sys.stdin], [], [], wait_s)[0]:
+        read = os.read(sys.stdin.fileno(), 64).decode("utf-8", "replace")
+        if not read:
+            yield "q"
+            return
+        yield from named(read)
+        wait_s = 0.0
+
+
+def named(read: str) -> Iterator[str]:
+    """Keys by name, out of what a terminal sends for them."""
+    while read:
+        if read[:2] in ("\x1b[", "\x1bO") and read[2:3] in _ARROWS:
+            yield _ARROWS[read[2]]
+            read = read[3:]
+            continue
+        names = {
+            "\x1b": "escape",
+            "\r": "enter",
+            "\n": "enter",
+            "\x7f": "backspace",
+            "\b": "backspace",
+        }
+        yield names.get(read[0], read[0])
+        read = read[1:]

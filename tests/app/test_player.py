@@ -1,0 +1,136 @@
+"""The player on a real terminal: what is on the screen, and what keys do."""
+
+import codecs
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openbell.app.cli.player import named
+from openbell.market.bars import Bar
+from openbell.market.moments import MINUTE_NS
+from openbell.report.candles import Candle, columns, drawn
+from tests.commands import openbell
+
+
+class Terminal:
+    """A command on a terminal of 110 by 30 characters."""
+
+    def __init__(self, *args: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 110, 0, 0))
+        command = [str(Path(sys.executable).with_name("openbell")), *args]
+        self.child = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}
+        )
+        os.close(slave)
+        self.all = ""
+        self.text = codecs.getincrementaldecoder("utf-8")()
+
+    def until(self, pattern: str, *, limit_s: float = 30.0) -> str:
+        """What came on the screen since the last look, up to where a pattern was seen."""
+        raw, seen, end = "", "", time.monotonic() + limit_s
+        while not re.search(pattern, seen):
+            assert time.monotonic() < end, f"{pattern} was not seen in {seen[-2000:]}"
+            if select.select([self.master], [], [], 0.1)[0]:
+                raw += self.text.decode(os.read(self.master, 65536))
+                seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", raw[-200_000:])
+        self.all += seen
+        return seen
+
+    def press(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def close(self) -> int:
+        try:
+            return self.child.wait(20)
+        finally:
+            self.child.kill()
+            os.close(self.master)
+
+
+@pytest.fixture
+def terminal(spy_lake: Path) -> Iterator[Terminal]:
+    args = ("replay", "XNYS:SPY", "--from", "2011-03-11", "--to", "2011-03-16", "--speed", "3600")
+    made = Terminal(*args, "--lake", str(spy_lake))
+    yield made
+    made.child.kill()
+    made.child.wait()
+
+
+def test_a_session_is_drawn_and_moved_by_keys(terminal: Terminal) -> None:
+    shown = terminal.until(r"100\.0 %")
+    assert "REPLAY   XNYS:SPY/1m@1" in shown
+    assert re.search(r"2011-03-11 \d\d:\d\d:\d\d EST  \(\d\d:\d\d:\d\d UTC\)", shown)
+    assert re.search("[┃│╽╿]", shown)
+    terminal.press(" ")
+    terminal.until("held")
+    terminal.press("g2011-03-14 10:00\n")
+    held = terminal.until(r"2011-03-14 10:00:00 EDT  \(14:00:00 UTC\)")
+    assert "held" in held
+    terminal.press("\x1b[C")
+    terminal.until("10:01:00 EDT")
+    terminal.press("\x1b[D")
+    terminal.until("10:00:00 EDT")
+    terminal.press("s")
+    terminal.until("2011-03-15 09:30:00 EDT|session 2011-03-14.*16:00:00 EDT")
+    terminal.press("gno:w\n")
+    terminal.until("is no time")
+    terminal.press("+ ")
+    terminal.until("5000x")
+    terminal.press("q")
+    assert terminal.close() == 130
+    assert "LIVE" not in terminal.all
+    assert "Traceback" not in terminal.all
+
+
+def test_a_replay_that_is_over_ends_the_player(spy_lake: Path) -> None:
+    args = ("replay", "XNYS:SPY", "--date", "2011-03-14", "--speed", "100000")
+    terminal = Terminal(*args, "--lake", str(spy_lake))
+    terminal.until("REPLAY")
+    while terminal.child.poll() is None:
+        if select.select([terminal.master], [], [], 0.1)[0]:
+            os.read(terminal.master, 65536)
+    assert terminal.close() == 0
+
+
+def test_without_a_terminal_a_paced_replay_prints_lines_as_they_come(spy_lake: Path) -> None:
+    args = ("replay", "XNYS:SPY", "--date", "2011-03-14", "--speed", "100000")
+    said = openbell(*args, "--lake", str(spy_lake))
+    assert said.code == 0
+    lines = [line for line in said.out.splitlines() if line.startswith("2011-03-14T")]
+    assert len(lines) == 390
+    assert lines[0].startswith("2011-03-14T13:31:00Z   XNYS:SPY o ")
+
+
+def test_keys_are_named_as_terminals_send_them() -> None:
+    assert list(named("\x1b[A\x1bOBq \x7f\r\x1b")) == [
+        "up", "down", "q", " ", "backspace", "enter", "escape"
+    ]  # fmt: skip
+
+
+def bar(minute: int, open_: float, high: float, low: float, close: float) -> Bar:
+    start = minute * MINUTE_NS
+    return Bar("XNYS:SPY", start, start + MINUTE_NS, open_, high, low, close, 1.0)
+
+
+def test_columns_say_what_is_there_and_what_is_due() -> None:
+    bars = [bar(0, 1, 3, 1, 2), bar(1, 2, 4, 2, 3), bar(4, 3, 3, 2, 2)]
+    found = columns(bars, (0, 8 * MINUTE_NS), 7 * MINUTE_NS, 4, MINUTE_NS)
+    assert found == [Candle(1, 4, 1, 3, 2, 2), 2, Candle(3, 3, 2, 2, 1, 2), 1]
+
+
+def test_candles_have_bodies_and_wicks_at_their_prices() -> None:
+    lines = drawn([Candle(1, 4, 0, 2, 1, 1), 0, Candle(4, 4, 4, 4, 1, 1)], 2)
+    assert ["".join(sign for sign, _ in line) for line in lines] == ["╿ ╹", "╿  "]
+    assert [rises for _, rises in lines[0]] == [True, True, True]
