@@ -86,8 +86,8 @@ def test_a_session_is_drawn_and_moved_by_keys(terminal: Terminal) -> None:
     terminal.until("2011-03-15 09:30:00 EDT|session 2011-03-14.*16:00:00 EDT")
     terminal.press("gno:w\n")
     terminal.until("is no time")
-    terminal.press("+ ")
-    terminal.until("5000x")
+    terminal.press("- ")
+    terminal.until("1000x")
     terminal.press("q")
     assert terminal.close() == 130
     assert "LIVE" not in terminal.all
