@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openbell.market.bars import Bars
 from openbell.market.build import bars_from_trades, widen_counted
-from openbell.market.calendars import calendar
+from openbell.market.calendars import calendar, user_calendar
 from openbell.market.columns import CORRUPT, FILLED, Columns
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
@@ -276,6 +276,22 @@ def test_the_seal_does_not_depend_on_chunks(samples: Path, per_chunk: int) -> No
     assert seen(data.system("2013-10-07", "2013-10-12", sessions_per_chunk=per_chunk, **plan)) == (
         seen(data.system("2013-10-07", "2013-10-12", sessions_per_chunk=100, **plan))
     )
+
+
+@pytest.mark.parametrize("per_chunk", [1, 2])
+def test_work_cut_after_the_close_of_regular_hours_counts_once(
+    samples: Path, per_chunk: int
+) -> None:
+    """A calendar that closes at nine cuts the extended hours of New York."""
+    office = user_calendar("office", "UTC", "09:00", "21:00")
+    spy = equity_minutes(samples, "SPY", "20131007", "20131008")
+    coin = every_minute("COINBASE:BTCUSD/1m", "2013-10-07", "2013-10-09")
+    data = stored(spy.take(np.arange(len(spy)) % 5 != 0), coin, spy)
+    plan = {"pins": data.pins[:2], "fill": data.pins[2:], "extended": True, "derived": ("1h",)}
+    plan["calendars"] = {"COINBASE:BTCUSD": office}
+    system = play(data.system("2013-10-07", "2013-10-09", sessions_per_chunk=per_chunk, **plan))
+    assert system.upkeep[SPY].filled == {f"{SPY}@2": 2 * 390 // 5}
+    assert system.upkeep[SPY].found == 2 * 390 // 5
 
 
 @pytest.mark.parametrize("speed", [0, 60, 360])

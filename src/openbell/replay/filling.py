@@ -155,7 +155,7 @@ class FillFeed:
         self._width_ns = base.series.timeframe.width_ns
         own = [feed for _, _, feed in filling.sources]
         self._kept = {feed: _Kept() for feed in (base, *own, *filling.evidence)}
-        self._until_ns = START_OF_TIME_NS
+        self._after_ns = self._until_ns = START_OF_TIME_NS
         self._made = self._rows([])
 
     def empty(self) -> Columns:
@@ -166,7 +166,8 @@ class FillFeed:
         """The bars released up to and including a moment, and not before; the same if repeated."""
         if until_ns == self._until_ns:
             return self._made
-        after_ns, self._until_ns = self._until_ns, until_ns
+        after_ns = self._after_ns = self._until_ns
+        self._until_ns = until_ns
         known = {
             feed: kept.add(base if feed is self.base else feed.take(until_ns, agenda))
             for feed, kept in self._kept.items()
@@ -175,7 +176,7 @@ class FillFeed:
         parts = [
             picked(found, (found.known_ns > after_ns) & (found.known_ns <= until_ns))
             for played in agenda.running(self.base.calendar, after_ns, until_ns)
-            for found in self._of_session(played, known, sources, until_ns)
+            for found in self._of_session(played, known, sources)
         ]
         for kept in self._kept.values():
             kept.leave(until_ns, agenda)
@@ -183,7 +184,7 @@ class FillFeed:
         return self._made
 
     def _of_session(
-        self, played: Played, known: dict[Feed, Rows], sources: Sequence[Rows], until_ns: int
+        self, played: Played, known: dict[Feed, Rows], sources: Sequence[Rows]
     ) -> list[Rows]:
         """What is filled of a session, by source; each known when it is released."""
         session, check_ns = played.regular, self._filling.check_ns
@@ -200,7 +201,7 @@ class FillFeed:
         filled = wanted & (which > 0) & (ask <= self._filling.retries)
         asked_ns = np.minimum(slots.asked_ns + ask * check_ns, session.close_ns)
         release_ns = np.minimum(asked_ns + check_ns, session.close_ns)
-        if session.close_ns <= until_ns:
+        if self._after_ns < session.close_ns <= self._until_ns:
             self._count(slots, session, wanted, which * filled, ask)
             self.counts.quiet += int(quiet.sum())
         parts = []
