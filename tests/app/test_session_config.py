@@ -14,6 +14,7 @@ from openbell.app.session_form import GROUPS
 from openbell.market.calendars import calendar
 from openbell.market.errors import BadDataError, NotRecordedError, UsageError
 
+DATA = "session_data_config"
 OLD: dict[str, Any] = {
     "session_name": "march",
     "mode": "backtest",
@@ -121,9 +122,6 @@ def test_what_is_not_done_is_named_and_nothing_else() -> None:
     assert old == [
         "trading_config",
         "api_config",
-        "session_data_config.data_upkeep.check_interval_seconds",
-        "session_data_config.data_upkeep.retry_missing_bars",
-        "session_data_config.data_upkeep.max_retries",
         "session_data_config.prefetch.window_minutes",
         "session_data_config.prefetch.check_interval_minutes",
         "session_data_config.session_boundary.preserve_historical_days",
@@ -135,8 +133,6 @@ def test_what_is_not_done_is_named_and_nothing_else() -> None:
         "backtest_config.prefetch_days",
         "session_data_config.streaming",
         "session_data_config.historical.indicators",
-        "session_data_config.gap_filler.max_retries",
-        "session_data_config.gap_filler.retry_interval_seconds",
         "session_data_config.strategies",
         "10m",
         "session_data_config.historical.data",
@@ -169,6 +165,20 @@ def test_a_section_without_its_fields_has_the_requirements_defaults() -> None:
     assert (found.trailing, found.derived) == (5, ("1m", "5m", "15m"))
 
 
+def test_gaps_are_filled_as_either_generation_asks_for_it() -> None:
+    def filling(form: dict[str, Any]) -> tuple[bool, int, int]:
+        found = session_config(form)
+        return found.fills, found.check_interval_s, found.retries
+
+    upkeep = f"{DATA}.data_upkeep"
+    assert filling(changed(OLD, f"{upkeep}.check_interval_seconds", 30)) == (True, 30, 5)
+    assert filling(changed(OLD, f"{upkeep}.retry_missing_bars", value=False)) == (False, 60, 5)
+    assert filling(changed(OLD, f"{upkeep}.enabled", value=False)) == (False, 60, 5)
+    assert filling(changed(OLD, upkeep, ...)) == (False, 60, 5)
+    filler = {"max_retries": 2, "retry_interval_seconds": 120}
+    assert filling(changed(NEW, f"{DATA}.gap_filler", filler)) == (True, 120, 2)
+
+
 def test_live_mode_needs_no_dates() -> None:
     found = session_config(changed(changed(NEW, "mode", "live"), "backtest_config", ...))
     assert (found.mode, found.start, found.end) == ("live", "", "")
@@ -183,9 +193,6 @@ def test_every_exchange_group_has_calendars() -> None:
         "JP_EQUITY": ["XTKS"],
         "EU_EQUITY": ["XETR", "XPAR"],
     }
-
-
-DATA = "session_data_config"
 
 
 @pytest.mark.parametrize(

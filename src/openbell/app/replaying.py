@@ -7,7 +7,7 @@ from openbell.app.lake import Lake, open_lake
 from openbell.app.ranges import bounds
 from openbell.backtest.config import check_session, configured_calendars
 from openbell.market.errors import UsageError
-from openbell.market.moments import is_date
+from openbell.market.moments import SECOND_NS, is_date
 from openbell.replay.pacing import Pace
 from openbell.replay.system import ReplayPlan, System
 
@@ -23,6 +23,9 @@ def replay(  # noqa: PLR0913  # what is played, and how
     session_end: str = "",
     derived: Sequence[str] = (),
     trailing: int = 0,
+    fill: Sequence[str] = (),
+    check_interval_s: int = 0,
+    retries: int | None = None,
     speed: float = 0,
     pace: Pace | None = None,
 ) -> System:
@@ -46,6 +49,13 @@ def replay(  # noqa: PLR0913  # what is played, and how
         Wider bars to build on the way: ``5m``, ``1h``.
     trailing
         Finished sessions kept at hand before the current one.
+    fill
+        Series from which missing bars are filled, asked in this order; see `ReplayPlan`.
+    check_interval_s
+        Seconds of session time between two checks for missing bars; the settings' when left out.
+    retries
+        How often a missing bar is asked for again; when left out 5 times, or never if the
+        settings say so.
     speed
         0: as fast as the data comes; else how many times real time.
     pace
@@ -81,6 +91,9 @@ def replay(  # noqa: PLR0913  # what is played, and how
         derived=tuple(derived) or at.settings.derived,
         trailing=trailing or at.settings.trailing,
         calendars=configured_calendars([pin.series.instrument for pin in pins], *hours_of_day),
+        fill=tuple(at.store.resolve(ref) for ref in fill),
+        check_ns=(check_interval_s or at.settings.check_interval_s) * SECOND_NS,
+        retries=retries if retries is not None else 5 * at.settings.retry_missing,
     )
     if pace is None and speed:
         pace = Pace(speed)

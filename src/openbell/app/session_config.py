@@ -44,6 +44,12 @@ class SessionConfig:
         Finished sessions kept at hand, the most that is asked for.
     derived
         Timeframes asked for besides the streams, by width.
+    fills
+        Whether missing bars are to be filled from what else is stored.
+    check_interval_s
+        Session time between two checks for missing bars.
+    retries
+        How often a bar that is not found is asked for again.
     not_done
         What the file asks for and openbell does not do, as ``path: why``.
     """
@@ -57,6 +63,9 @@ class SessionConfig:
     speed: float
     trailing: int
     derived: tuple[str, ...]
+    fills: bool
+    check_interval_s: int
+    retries: int
     not_done: tuple[str, ...]
 
 
@@ -140,6 +149,7 @@ def _mapped(values: Mapping[str, Any]) -> SessionConfig:
     data = values.get("session_data_config", {})
     trailing, frames = _history(data)
     frames |= _derived(data.get("data_upkeep"))
+    fills, check_interval_s, retries = _filling(data)
     return SessionConfig(
         name=values["session_name"],
         mode=values["mode"],
@@ -152,6 +162,9 @@ def _mapped(values: Mapping[str, Any]) -> SessionConfig:
         derived=tuple(
             sorted(frames & set(CODES), key=lambda code: timeframe(code).width_ns or 2**63)
         ),
+        fills=fills,
+        check_interval_s=check_interval_s,
+        retries=retries,
         not_done=tuple(_not_done(values)),
     )
 
@@ -174,6 +187,16 @@ def _derived(upkeep: Mapping[str, Any] | None) -> set[str]:
     return set(map(code_of, wanted)) if upkeep.get("auto_compute_derived", True) else set()
 
 
+def _filling(data: Mapping[str, Any]) -> tuple[bool, int, int]:
+    """Whether gaps are filled, seconds between two checks, and how often again."""
+    if "gap_filler" in data:
+        found = data["gap_filler"]
+        return True, found.get("retry_interval_seconds", 60), found.get("max_retries", 5)
+    found = data.get("data_upkeep", {"enabled": False})
+    fills = found.get("enabled", True) and found.get("retry_missing_bars", True)
+    return fills, found.get("check_interval_seconds", 60), found.get("max_retries", 5)
+
+
 _DATA = "session_data_config"
 # Path, values that ask for what openbell does anyway, and why the others have no effect.
 _NOT_DONE: tuple[tuple[str, Sequence[Any], str], ...] = (
@@ -183,9 +206,6 @@ _NOT_DONE: tuple[tuple[str, Sequence[Any], str], ...] = (
     ("backtest_config.prefetch_days", (), "as many sessions are prefetched as memory has room for"),
     (f"{_DATA}.historical_bars.auto_load", (True,), "history is always loaded"),
     (f"{_DATA}.data_upkeep.enabled", (True,), "completeness is always measured"),
-    (f"{_DATA}.data_upkeep.check_interval_seconds", (), "completeness is measured at every bar"),
-    (f"{_DATA}.data_upkeep.retry_missing_bars", (False,), "a replay has the data of its lake"),
-    (f"{_DATA}.data_upkeep.max_retries", (0,), "a replay has the data of its lake"),
     (f"{_DATA}.prefetch.enabled", (True,), "the next sessions are always prefetched"),
     (f"{_DATA}.prefetch.window_minutes", (), "sessions are prefetched whole"),
     (f"{_DATA}.prefetch.check_interval_minutes", (), "sessions are prefetched whole"),
@@ -195,8 +215,6 @@ _NOT_DONE: tuple[tuple[str, Sequence[Any], str], ...] = (
     (f"{_DATA}.streaming", ({},), "a start in the middle of a session is caught up at once"),
     (f"{_DATA}.historical.enable_quality", (True,), "completeness is always measured"),
     (f"{_DATA}.historical.indicators", ({},), "indicators belong to strategies"),
-    (f"{_DATA}.gap_filler.max_retries", (), "a replay has the data of its lake"),
-    (f"{_DATA}.gap_filler.retry_interval_seconds", (), "a replay has the data of its lake"),
     (f"{_DATA}.gap_filler.enable_session_quality", (True,), "completeness is always measured"),
     (f"{_DATA}.indicators.session", ([],), "indicators belong to strategies"),
     (f"{_DATA}.indicators.historical", ([],), "indicators belong to strategies"),

@@ -215,8 +215,9 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[str]:
         yield "backtest_config: is missing, and the mode is backtest"
     if span is not None and span["start_date"] > span["end_date"]:
         yield f"backtest_config.end_date: {span['end_date']} lies before start_date"
-    if "historical_bars" in data and "historical" in data:
-        yield "session_data_config.historical: is given besides historical_bars; give one of them"
+    for one, other in (("historical_bars", "historical"), ("data_upkeep", "gap_filler")):
+        if one in data and other in data:
+            yield f"session_data_config.{other}: is given besides {one}; give one of them"
     yield from _stream_contradictions(values, data)
     yield from _power(values.get("trading_config", {}))
 
