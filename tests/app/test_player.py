@@ -131,5 +131,5 @@ def test_columns_say_what_is_there_and_what_is_due() -> None:
 
 def test_candles_have_bodies_and_wicks_at_their_prices() -> None:
     lines = drawn([Candle(1, 4, 0, 2, 1, 1), 0, Candle(4, 4, 4, 4, 1, 1)], 2)
-    assert ["".join(sign for sign, _ in line) for line in lines] == ["╿ ╹", "╿  "]
+    assert ["".join(sign for sign, _ in line) for line in lines] == ["│ ╹", "╿  "]
     assert [rises for _, rises in lines[0]] == [True, True, True]

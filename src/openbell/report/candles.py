@@ -96,9 +96,9 @@ def _cell(candle: Column, top: float, step: float) -> tuple[str, bool]:
 def _half(candle: Candle, bottom: float, top: float) -> int:
     """What a candle has between two prices; a body without height still shows."""
     upper, lower = max(candle.open, candle.close), min(candle.open, candle.close)
-    if upper >= bottom and lower <= top:
+    if (upper > bottom and lower < top) or (upper == lower and bottom <= upper <= top):
         return _BODY
-    return _WICK if candle.high >= bottom and candle.low <= top else _NONE
+    return _WICK if candle.high > bottom and candle.low < top else _NONE
 
 
 def _due(begin_ns: int, end_ns: int, now_ns: int, bar_ns: int) -> int:
