@@ -209,7 +209,7 @@ class Context:
         self._targets[instrument] = target
         held = self._broker.ledger.positions[ordinal] + self._broker.waiting(ordinal)
         if wanted != held:
-            self._broker.place(self.now_ns, instrument, wanted - held)
+            self._broker.place(self._system.clock.now(), instrument, wanted - held)
 
     def close(self, instrument: str = "") -> None:
         """Want no position."""
@@ -311,5 +311,5 @@ class Context:
         for what, level in (("limit", limit), ("stop", stop)):
             if level is not None and not math.isfinite(level):
                 raise UsageError(f"a {what} of {level}", hint="give a price, or leave it out")
-        levels = (NAN if level is None else level for level in (limit, stop, trail))
-        return self._broker.place(self.now_ns, name, size, *levels, tag=tag)
+        levels = (NAN if level is None else float(level) for level in (limit, stop, trail))
+        return self._broker.place(self.now_ns, name, float(size), *levels, tag=tag)
