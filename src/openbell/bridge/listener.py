@@ -99,12 +99,21 @@ class Listener:
         Raises
         ------
         UnavailableError
-            If Redis has not confirmed it within `CONFIRM_S`; the thread is stopped then.
+            If Redis does not answer, or has not confirmed it within `CONFIRM_S`.
         """
+        from redis import RedisError
+
+        try:
+            self._client.ping()
+        except (RedisError, OSError) as error:
+            self._client.close()
+            raise UnavailableError(
+                f"Redis does not answer: {error}", hint="start it, or name another"
+            ) from error
         self._thread.start()
         if not self._listening.wait(CONFIRM_S):
             self.stop()
-            raise UnavailableError("Redis does not answer", hint="start it, or name another")
+            raise UnavailableError("Redis confirms no subscription", hint="look into its log")
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """End the thread; whether it ended within the time."""
