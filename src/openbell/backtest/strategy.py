@@ -183,6 +183,12 @@ class Strategy:
     def on_session_close(self, ctx: "Context", session: Session) -> None:
         """A session closes; orders placed here fill in a later one."""
 
+    def on_revision(self, ctx: "Context", bar: Bar) -> None:
+        """A bar that was missing is filled now, or a wider one is computed again with it.
+
+        Views show it from now on; indicators are not rewritten. After fills, before `on_bar`.
+        """
+
     def on_bar(self, ctx: "Context", bar: Bar) -> None:
         """A base bar became known."""
 

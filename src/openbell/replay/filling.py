@@ -69,8 +69,8 @@ class Filling(NamedTuple):
     Attributes
     ----------
     sources
-        Feeds of bars of the base's timeframe, or of trades, each with its number among the pins
-        of `fill`, from 1; asked in this order.
+        Number among the pins of `fill` (from 1), pin, and feed of bars of the base's timeframe
+        or of trades; asked in this order.
     evidence
         Feeds of the instrument's own trades and quotes, which tell where nothing traded.
     check_ns

@@ -57,6 +57,7 @@ def backtest(
     as_of: options.AsOf = None,
     derived: options.Derived = None,
     trailing: options.Trailing = None,
+    fill_from: options.FillFrom = None,
     history: options.History = None,
     seed: options.Seed = None,
     close_at_end: options.CloseAtEnd = None,
@@ -111,7 +112,7 @@ def _values(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:
     from openbell.app.running import defaults, read_config
 
     values = defaults(at) | (read_config(given["config"]) if given["config"] else {})
-    own = {name: given[name] for name in _NAMES if given[name] not in (None, "", [])}
+    own = {name: given[name] for name in _NAMES if given.get(name) not in (None, "", [])}
     if given["session"]:
         own["session_start"], own["session_end"] = options.session_hours(given["session"])
     costs = {name: given[name] for name in _COSTS if given[name] is not None}
@@ -141,7 +142,7 @@ def _values(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:
 _NAMES = (
     "strategy", "on", "start", "end", "hours", "cash", "size", "sizing", "fill", "leverage",
     "min_quality", "as_of", "derived", "trailing", "history", "seed", "close_at_end", "benchmark",
-    "lot", "price_step", "multiplier",
+    "lot", "price_step", "multiplier", "fill_from",
 )  # fmt: skip
 
 

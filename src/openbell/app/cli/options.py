@@ -99,6 +99,14 @@ Trailing = Annotated[
         help="Finished sessions kept at hand before the current one.", show_default="0",
     ),
 ]  # fmt: skip
+FillFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fill-from", metavar="SERIES", rich_help_panel=_DATA,
+        help="Where missing bars are looked for: bars of the same timeframe, also of another "
+        "venue, or trades; may be repeated, asked in order.",
+    ),
+]  # fmt: skip
 Set = Annotated[
     list[str] | None,
     typer.Option(

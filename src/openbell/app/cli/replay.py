@@ -31,6 +31,7 @@ def replay(
     hours: options.Hours = None,
     session: options.Session = "",
     derived: options.Derived = None,
+    fill_from: options.FillFrom = None,
     speed: Annotated[
         float,
         typer.Option("--speed", min=0, help="Times real time; 0: as fast as it goes."),
@@ -71,6 +72,7 @@ def replay(
     system = build(
         names, lake=lake, start=start, end=end, hours=hours or "regular",
         session_start=opens, session_end=closes, derived=derived or (), speed=speed,
+        fill_from=fill_from or (),
     )  # fmt: skip
     if speed and player.can_play() and not lines and not as_json:
         if player.play(system):
