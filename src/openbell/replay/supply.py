@@ -7,8 +7,10 @@ work is cut into chunks changes nothing but speed: the tape is the same.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol, TypeVar
 
 from openbell.market.calendars import Calendar
+from openbell.market.columns import Columns
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Instrument, Pin, Series
 from openbell.market.moments import START_OF_TIME_NS
@@ -29,9 +31,29 @@ from openbell.replay.filling import (
 from openbell.replay.plan import ReplayPlan
 
 _ROWS_PER_CHUNK = 16_000  # what fits into the processor's cache with its records
-_KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
+KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
 
-Stream = Feed | DerivedFeed | FillFeed | DerivedRevisions
+
+class Stream(Protocol):
+    """What one track is played from."""
+
+    @property
+    def track(self) -> Track:
+        """Its place in the order of rule 4."""
+        ...
+
+    @property
+    def series(self) -> Series:
+        """What its rows are of."""
+        ...
+
+    def empty(self) -> Columns:
+        """No rows, of its kind."""
+        ...
+
+
+_Stored = Feed | DerivedFeed | FillFeed | DerivedRevisions
+S = TypeVar("S", bound=Stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +101,18 @@ class Supply:
         The sessions played.
     cuts
         The moments up to which one chunk after the other reaches, increasing.
+
+    Attributes
+    ----------
+    is_live
+        Whether it comes while it happens, and not at any speed.
     """
 
-    def __init__(self, streams: Sequence[Stream], agenda: Agenda, cuts: Iterable[int]) -> None:
-        self.streams = tuple(streams)
+    is_live = False
+
+    def __init__(self, streams: Sequence[_Stored], agenda: Agenda, cuts: Iterable[int]) -> None:
+        self.streams: tuple[Stream, ...] = tuple(streams)
+        self._stored = tuple(streams)
         self._agenda = agenda
         self._cuts = cuts
 
@@ -111,13 +141,16 @@ class Supply:
             ends.note(tracks, rows, begin_ns)
             yield prepare(tracks, rows, self._agenda, begin_ns, until_ns, ends.rolled)
             begin_ns = until_ns
-        for stream in self.streams:
+        for stream in self._stored:
             if isinstance(stream, Feed):
                 stream.finish(self._agenda)
 
+    def close(self) -> None:
+        """Nothing more is wanted: whoever waits for it inside goes on."""
+
     def _take(self, until_ns: int) -> list[Rows]:
-        taken: dict[Stream, Rows] = {}
-        for stream in self.streams:
+        taken: dict[_Stored, Rows] = {}
+        for stream in self._stored:
             if isinstance(stream, Feed):
                 taken[stream] = stream.take(until_ns, self._agenda)
             else:
@@ -125,15 +158,19 @@ class Supply:
         return list(taken.values())
 
 
+# What makes the supply of a system, from its plan, its cast and its agenda.
+SupplyMaker = Callable[[ReplayPlan, Cast, Agenda], Supply]
+
+
 def stored_supply(store: ReadStore, plan: ReplayPlan, casting: Cast, agenda: Agenda) -> Supply:
     """What is stored, as pinned by a plan."""
-    streams: list[Stream] = []
+    streams: list[_Stored] = []
     for pin in plan.pins:
         number = casting.instruments.index(pin.series.instrument)
         position = casting.calendar_of[number]
-        kind = _KINDS.get(pin.series.kind, kernels.BAR)
+        kind = KINDS.get(pin.series.kind, kernels.BAR)
         track = Track(kind, number, 0)
-        span_ns = _span(plan, agenda, position)
+        span_ns = _span(plan, agenda, position, pin.series)
         base = Feed(track, pin.series, position, _reader(store, pin), span_ns)
         fills = _fills_of(base, store, plan) if kind == kernels.BAR else None
         streams += [base, *_derived_of(base, fills, plan.derived, casting)]
@@ -143,10 +180,11 @@ def stored_supply(store: ReadStore, plan: ReplayPlan, casting: Cast, agenda: Age
     return Supply(streams, agenda, agenda.chunk_ends(per_chunk))
 
 
-def _span(plan: ReplayPlan, agenda: Agenda, calendar: int) -> tuple[int, int]:
+def _span(plan: ReplayPlan, agenda: Agenda, calendar: int, series: Series) -> tuple[int, int]:
     """The range to read: what was asked for, within the sessions if labels bound them.
 
-    A session that is open at the start is read from its open.
+    A session that is open at the start is read from its open, a cancelled stream up to what was
+    known then.
     """
     own = agenda.of(calendar)
     start_ns, end_ns = plan.start_ns, plan.end_ns
@@ -156,10 +194,13 @@ def _span(plan: ReplayPlan, agenda: Agenda, calendar: int) -> tuple[int, int]:
         start_ns = max(start_ns, own[0].session.pre_ns)
     if own and plan.labels[1]:
         end_ns = min(end_ns, own[-1].session.post_ns + 1)
+    if series in plan.cancelled:
+        width_ns = series.timeframe.width_ns if series.is_bars else 0
+        end_ns = min(end_ns, plan.cancelled[series] + 1 - width_ns)
     return start_ns, end_ns
 
 
-def in_order(streams: Sequence[Stream]) -> list[Stream]:
+def in_order(streams: Sequence[S]) -> list[S]:
     """Streams in the order of rule 4: by kind, then instrument.
 
     Raises
@@ -179,14 +220,14 @@ def in_order(streams: Sequence[Stream]) -> list[Stream]:
 
 def _derived_of(
     base: Feed, fills: FillFeed | None, derived: Sequence[str], casting: Cast
-) -> list[Stream]:
+) -> list[_Stored]:
     """What is made of base bars: derived bars, and the revisions of both where they are filled."""
     if base.track.kind != kernels.BAR:
         return []
     number = base.track.instrument
     anchor = casting.instruments[number].place.anchor
     book = casting.calendars[base.calendar]
-    found: list[Stream] = [fills] if fills else []
+    found: list[_Stored] = [fills] if fills else []
     for at, code in enumerate(dict.fromkeys(derived), 1):
         track, frame = Track(kernels.DERIVED, number, at), timeframe(code)
         if fills is None:
@@ -231,7 +272,7 @@ def _require_used(plan: ReplayPlan, casting: Cast) -> None:
         )
 
 
-def _sessions_per_chunk(streams: Sequence[Stream], agenda: Agenda) -> int:
+def _sessions_per_chunk(streams: Sequence[_Stored], agenda: Agenda) -> int:
     first = agenda.sessions[0].session
     length_ns = first.close_ns - first.open_ns
     rows = 0

@@ -1,0 +1,257 @@
+"""Live: a replay whose chunks are cut by arrival. A recording of it is played the same way.
+
+1. Sources push into the intake (`intake.py`), which stamps, records and hands on.
+2. Every arrival is judged by rule (`rules.py`) and becomes a row of its feed (`live_feeds.py`).
+3. Sessions open by the clock and close when their last data is there (`turns.py`). What is
+   missing is asked for again (`asking.py`).
+4. What has become known is cut off as a chunk, released and sealed as in any other replay.
+
+All moments follow from the arrivals and the calendars. The instants at which nothing arrives but
+something is due are arrivals, too, so that a recording tells how far the run got.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from openbell.market.arrivals import CANCELLED, CONNECTED, PASSED, REGISTERED, STOPPED, Arrival
+from openbell.market.errors import UsageError
+from openbell.market.instrument import Pin, Series
+from openbell.market.moments import END_OF_TIME_NS, SECOND_NS, START_OF_TIME_NS
+from openbell.market.timeframe import timeframe
+from openbell.ports import RecordingHeader
+from openbell.replay import kernels
+from openbell.replay.agenda import Agenda
+from openbell.replay.asking import Ask, Missing
+from openbell.replay.chunk import Chunk, Rolled, Rows, Track, prepare
+from openbell.replay.intake import Arriving
+from openbell.replay.live_feeds import (
+    LiveAsides,
+    LiveDerived,
+    LiveDerivedRevisions,
+    LiveFeed,
+    LiveRevisions,
+)
+from openbell.replay.plan import ReplayPlan
+from openbell.replay.rules import Gate, Hours, Rules
+from openbell.replay.supply import KINDS, Cast, Supply, SupplyMaker, in_order
+from openbell.replay.turns import Turns
+
+_Stream = LiveFeed | LiveDerived | LiveRevisions | LiveDerivedRevisions | LiveAsides
+
+
+def live_plan(header: RecordingHeader, **plan: Any) -> ReplayPlan:
+    """What a recording, and the live run it is made of, plays.
+
+    Parameters
+    ----------
+    plan
+        More of a `ReplayPlan`: derived timeframes, hours, calendars.
+    """
+    pins = tuple(Pin(series, 1) for series in header.series)
+    return ReplayPlan(pins, header.start_ns, header.end_ns, **plan)
+
+
+def rules_of(header: RecordingHeader) -> Rules:
+    """The rules a recording was made by."""
+    return Rules(**header.settings.get("rules", {}))
+
+
+def as_settings(rules: Rules) -> dict[str, Any]:
+    """What a recording's header keeps of the rules; JSON-ready."""
+    return {"rules": asdict(rules)}
+
+
+def live_supply(
+    arriving: Callable[[], Arriving], rules: Rules, ask: Ask | None = None
+) -> SupplyMaker:
+    """What a `System` takes to play arrivals instead of what is stored.
+
+    Parameters
+    ----------
+    arriving
+        Gives the intake of a live run; or a recording, from its beginning each time.
+    ask
+        Live: asks for bars that are missing.
+    """
+    return lambda plan, casting, agenda: LiveSupply(arriving(), rules, ask, (plan, casting, agenda))
+
+
+class LiveSupply(Supply):
+    """The streams of a live run, prepared as they arrive.
+
+    Parameters
+    ----------
+    arriving
+        Where arrivals come from.
+    system
+        Plan, cast and agenda of the system it is for.
+
+    Raises
+    ------
+    UsageError
+        If the plan asks for what only stored series can give, or bars that are a day or wider.
+    """
+
+    def __init__(
+        self,
+        arriving: Arriving,
+        rules: Rules,
+        ask: Ask | None,
+        system: tuple[ReplayPlan, Cast, Agenda],
+    ) -> None:
+        plan, casting, agenda = system
+        _require_playable(plan)
+        sessions = len(agenda.sessions)
+        opens, closes = np.full((2, sessions), END_OF_TIME_NS)
+        self._rolled = Rolled(opens, closes, np.zeros(sessions, np.int64))
+        hours = [Hours(agenda.of(k)) for k in range(len(casting.calendars))]
+        self._feeds = [self._feed(pin, casting, hours, rules) for pin in plan.pins]
+        streams = [s for f in self._feeds for s in self._streams_of(f, plan, casting, rules)]
+        super().__init__((), agenda, ())
+        self._live = in_order(streams)
+        self.streams = tuple(self._live)
+        self._derived = [s for s in self._live if isinstance(s, LiveDerived)]
+        self._arriving = arriving
+        self.is_live = arriving.is_live
+        self._turns = [
+            Turns(own.sessions, self._of(k), plan.start_ns, self._rolled, rules)
+            for k, own in enumerate(hours)
+        ]
+        self._missing = Missing(self._feeds, self._turns, rules, ask)
+        self._now_ns = START_OF_TIME_NS
+
+    def chunks(self, after_ns: int = START_OF_TIME_NS) -> Iterator[Chunk]:
+        """As `Supply.chunks`, whenever something has become known."""
+        tracks = [stream.track for stream in self.streams]
+        begin_ns = START_OF_TIME_NS
+        try:
+            for until_ns in self._as_it_comes():
+                if begin_ns < after_ns:  # read again, to be where the reading was
+                    begin_ns = min(after_ns, until_ns)
+                    self._take(begin_ns)
+                    if begin_ns == until_ns:
+                        continue
+                rows = self._take(until_ns)
+                if self._has_news(rows, begin_ns, until_ns):
+                    yield prepare(tracks, rows, self._agenda, begin_ns, until_ns, self._rolled)
+                begin_ns = until_ns
+        finally:
+            self.close()
+
+    def register(self, series: Series) -> None:
+        """Let a series that was cancelled come in again."""
+        self._arriving.register(series)
+
+    def cancel(self, series: Series) -> None:
+        """Let a series come in no more."""
+        self._arriving.cancel(series)
+
+    def close(self) -> None:
+        """As `Supply.close`."""
+        self._arriving.close()
+
+    # What happens, in order of time
+
+    def _as_it_comes(self) -> Iterator[int]:
+        """Take in what arrives; give the moments up to which everything has happened."""
+        while not all(turns.is_over for turns in self._turns):
+            arrivals = self._arriving.take(self._due_ns())
+            for arrival in arrivals:
+                self._receive(arrival)
+            self._go_to(self._now_ns)
+            if not arrivals:  # broken off: what is left gets a digest, too
+                self._now_ns += 1
+            if not arrivals or arrivals[-1].what == STOPPED:
+                for turns in self._turns:
+                    turns.stop(self._now_ns)
+            yield self._now_ns
+            self._missing.ask_for(self._now_ns)
+
+    def _due_ns(self) -> int:
+        """The next moment at which something becomes known even if nothing arrives."""
+        return min(
+            *(turns.due_ns(self._now_ns) for turns in self._turns),
+            *(feed.due_ns for feed in self._feeds),
+            *(derived.due_ns for derived in self._derived),
+            self._missing.due_ns,
+        )
+
+    def _receive(self, arrival: Arrival) -> None:
+        if arrival.receipt_ns > self._now_ns:
+            self._go_to(arrival.receipt_ns - 1)
+            self._now_ns = arrival.receipt_ns
+        if arrival.what in {PASSED, STOPPED}:
+            return
+        feed = self._feeds[arrival.series]
+        if arrival.what < CONNECTED:
+            feed.receive(arrival)
+            return
+        feed.note(arrival)
+        if arrival.what in {REGISTERED, CANCELLED}:
+            feed.gate.is_registered = arrival.what == REGISTERED
+            self._turns[feed.calendar].changed_ns = arrival.receipt_ns
+
+    def _go_to(self, now_ns: int) -> None:
+        for turns in self._turns:
+            turns.go_to(now_ns)
+
+    # What is cut off
+
+    def _take(self, until_ns: int) -> list[Rows]:
+        taken: dict[_Stream, Rows] = {}
+        for stream in self._live:
+            if isinstance(stream, LiveFeed):
+                taken[stream] = stream.take(until_ns, self._agenda)
+            elif isinstance(stream, LiveDerived):
+                taken[stream] = stream.build(taken[stream.feed], until_ns, self._agenda)
+            else:
+                taken[stream] = stream.rows
+        return list(taken.values())
+
+    def _has_news(self, rows: Iterable[Rows], begin_ns: int, until_ns: int) -> bool:
+        opens, closes, _ = self._rolled
+        opening = (opens >= begin_ns) & (opens < until_ns)
+        closing = (closes > begin_ns) & (closes <= until_ns)
+        return bool(opening.any() or closing.any() or any(len(r.known_ns) for r in rows))
+
+    # How it is built
+
+    def _feed(self, pin: Pin, casting: Cast, hours: Sequence[Hours], rules: Rules) -> LiveFeed:
+        number = casting.instruments.index(pin.series.instrument)
+        calendar = casting.calendar_of[number]
+        track = Track(KINDS.get(pin.series.kind, kernels.BAR), number, 0)
+        gate = Gate(pin.series, hours[calendar], rules)
+        return LiveFeed(track, pin.series, calendar, gate, self._rolled)
+
+    def _streams_of(
+        self, feed: LiveFeed, plan: ReplayPlan, casting: Cast, rules: Rules
+    ) -> Iterator[_Stream]:
+        yield from (feed, LiveAsides(feed))
+        if not feed.series.is_bars:
+            return
+        yield LiveRevisions(feed)
+        for at, code in enumerate(dict.fromkeys(plan.derived), 1):
+            track = Track(kernels.DERIVED, feed.track.instrument, at)
+            book = casting.calendars[feed.calendar]
+            derived = LiveDerived(
+                track, feed, timeframe(code), book, round(rules.grace_s * SECOND_NS)
+            )
+            yield from (derived, LiveDerivedRevisions(derived))
+
+    def _of(self, calendar: int) -> list[LiveFeed]:
+        return [feed for feed in self._feeds if feed.calendar == calendar]
+
+
+def _require_playable(plan: ReplayPlan) -> None:
+    for pin in plan.pins:
+        if pin.series.is_bars and not pin.series.timeframe.is_intraday:
+            raise UsageError(
+                f"{pin.series} cannot come live", hint="play narrower bars, and derive the wider"
+            )
+    if plan.fill:
+        raise UsageError(
+            f"{plan.fill[0]} cannot fill a live run", hint="missing bars are asked for again"
+        )
