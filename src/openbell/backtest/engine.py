@@ -77,6 +77,7 @@ class Engine:
         self._mark = _position(config.benchmark, system.names) if config.benchmark else 0
         self.reset(strategy)
         system.keep = lambda: checkpoints.keep(self)
+        system.has_fixed_streams = True
 
     def reset(self, strategy: Strategy) -> None:
         """Be at the very beginning, with a fresh strategy."""
@@ -202,9 +203,15 @@ class Engine:
 
     def _choose_loop(self) -> Callable[[Step], None]:
         has = [overrides(self.strategy, f"on_{what}") for what in ("slice", "trade", "quote")]
-        if any(has):
+        if any(has) or self._tells_revisions:
             return self._loop_slices
         return self._loop_single if len(self.system.tracks) == 1 else self._loop_bars
+
+    @property
+    def _tells_revisions(self) -> bool:
+        """Whether the strategy wants to hear of revisions, and there can be any."""
+        can_be = any(track.kind == kernels.REVISION for track in self.system.tracks)
+        return can_be and overrides(self.strategy, "on_revision")
 
     def _loop_single(self, step: Step) -> None:
         """One instrument with nothing but base bars: every slice is one bar."""
@@ -236,11 +243,15 @@ class Engine:
         working, placed = broker.working, broker.placed
         maker = self.system.slice_maker()
         on_bar = strategy.on_bar if overrides(strategy, "on_bar") else None
+        revises = self._tells_revisions
         ticks = overrides(strategy, "on_trade") or overrides(strategy, "on_quote")
         bars, numbers = self.view.bars, self._numbers
         for i in self.system.release(step):
             if working:
                 broker.match(i, self._on_fill)
+            if revises:
+                for bar in maker.revisions(i):
+                    strategy.on_revision(ctx, bar)
             if on_bar is not None:
                 for bar in islice(bars, numbers[i]):
                     on_bar(ctx, bar)
