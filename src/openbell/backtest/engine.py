@@ -328,10 +328,10 @@ class Engine:
         chunk, view = self.view.chunk, self.view
         if chunk is None:
             return
-        steps = self.broker.steps
-        cash = _stairs(self._cash, [(at, after) for at, _, _, after in steps], slices)
+        steps = np.array(self.broker.steps).reshape(-1, 4)
+        cash = _stairs(self._cash, steps[:, [0, 3]], slices)
         positions = [
-            _stairs(held, [(at, position) for at, k, position, _ in steps if k == ordinal], slices)
+            _stairs(held, steps[steps[:, 1] == ordinal][:, [0, 2]], slices)
             for ordinal, held in enumerate(self._positions)
         ]
         equity = cash.copy()
@@ -375,10 +375,10 @@ def _position(name: str, names: Sequence[str]) -> int:
     return names.index(name)
 
 
-def _stairs(first: float, steps: Sequence[tuple[int, float]], slices: int) -> Floats:
+def _stairs(first: float, steps: Floats, slices: int) -> Floats:
     """A column that is `first`, and from each slice on the value that comes with it."""
-    at = np.array([0, *(at for at, _ in steps), slices])
-    values = np.array([first, *(value for _, value in steps)])
+    at = np.concatenate(([0], steps[:, 0].astype(np.int64), [slices]))
+    values = np.concatenate(([first], steps[:, 1]))
     return np.repeat(values, np.diff(at))
 
 

@@ -156,14 +156,14 @@ class Coordinator:
             hand.slice = i
             yield i
 
-    def mark(self) -> tuple[int, tuple[int, ...]]:
+    def mark(self) -> tuple[int, int, tuple[int, ...]]:
         """Where it stands between two chunks, for `go_back`."""
-        return len(self.measured), tuple(self.open_sessions)
+        return len(self.measured), len(self.ended), tuple(self.open_sessions)
 
-    def go_back(self, mark: tuple[int, tuple[int, ...]]) -> None:
+    def go_back(self, mark: tuple[int, int, tuple[int, ...]]) -> None:
         """Be as at a mark."""
-        del self.measured[mark[0] :]
-        self.open_sessions[:] = mark[1]
+        del self.measured[mark[0] :], self.ended[mark[1] :]
+        self.open_sessions[:] = mark[2]
         self._joining.clear()
 
     def _release_watched(self, step: Step) -> Iterator[int]:

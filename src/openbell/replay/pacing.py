@@ -32,12 +32,17 @@ _STEP_ENDS = {"slice": Mark.SLICE, "bar": Mark.BAR, "session": Mark.CLOSE}
 
 
 class Rewind(BaseException):  # a request, not an error
-    """Raised out of the release of slices when somebody asked to go back.
+    """Raised out of the release of slices when somebody asked to go back, or to change streams.
 
-    Not an error: whoever loops over slices asks the system to go back, and begins again.
+    Not an error: whoever loops over slices asks the system to `rewind`, and begins again.
+
+    Attributes
+    ----------
+    to_ns
+        The moment to go back to; None to go on from where it is, with other streams.
     """
 
-    def __init__(self, to_ns: int) -> None:
+    def __init__(self, to_ns: int | None) -> None:
         super().__init__(to_ns)
         self.to_ns = to_ns
 
@@ -91,6 +96,7 @@ class Pace:
         self._until_ns: int | None = None  # seek: up to here without waiting
         self._back_ns: int | None = None
         self._dry_ns: int | None = None
+        self._is_interrupted = False
         self._is_stopped = False
 
     # What a person or a program may do, at any moment
@@ -140,6 +146,12 @@ class Pace:
                 self._back_ns = to_ns
             self._until_ns = to_ns
             self._budget = None
+            self._monitor.notify_all()
+
+    def interrupt(self) -> None:
+        """Let streams be changed as soon as the present moment is over, held or not."""
+        with self._monitor:
+            self._is_interrupted = True
             self._monitor.notify_all()
 
     def stop(self) -> None:
@@ -204,7 +216,7 @@ class Pace:
 
     def _wait_s(self, moment_ns: int, mark: Mark) -> float | None:
         """How long to wait before asking again; None if the slice may go."""
-        self._check()
+        self._check(moment_ns)
         if self._until_ns is not None:
             if moment_ns <= self._until_ns:
                 return None
@@ -216,13 +228,17 @@ class Pace:
             return None
         return self._early_s(moment_ns, mark)
 
-    def _check(self) -> None:
+    def _check(self, moment_ns: int) -> None:
         if self._is_stopped:
             raise CancelledError("the replay was stopped")
         if self.cancel is not None:
             self.cancel.check()
         if self._back_ns is not None:
             raise Rewind(self._back_ns)
+        # Between two moments that are no neighbours, so that one lies between them to begin at.
+        if self._is_interrupted and (self._at_ns is None or moment_ns > self._at_ns + 1):
+            self._is_interrupted = False
+            raise Rewind(None)
 
     def _early_s(self, moment_ns: int, mark: Mark) -> float | None:
         now_ns = self._scheduler.now_ns()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from openbell.market.calendars import Calendar
-from openbell.market.instrument import Pin
+from openbell.market.instrument import Pin, Series
 from openbell.market.moments import MINUTE_NS
 
 
@@ -43,6 +43,8 @@ class ReplayPlan:
         Session time between two checks for missing bars, counted from the open.
     retries
         How often a bar that is not found is asked for again.
+    cancelled
+        By series, the moment after which nothing of it is played.
     """
 
     pins: tuple[Pin, ...]
@@ -58,3 +60,4 @@ class ReplayPlan:
     fill: tuple[Pin, ...] = ()
     check_ns: int = MINUTE_NS
     retries: int = 5
+    cancelled: Mapping[Series, int] = field(default_factory=dict)

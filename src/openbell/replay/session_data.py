@@ -61,10 +61,10 @@ class Window:
         none = np.empty(0, np.int64)
         self._parts: list[Columns] = [empty]  # joined when somebody looks
         self._sessions: list[Ints] = [none]
-        self._position = position
+        self.position = position
         self._newest = empty
         self._close = float("nan")
-        self._revisions = revisions
+        self.revisions = revisions
         self._revised = Rows(empty, none, none)
         self._revised_counts: NDArray[np.int32] = np.zeros(1, np.int32)
         self._keep = max(keep, 1)
@@ -78,16 +78,16 @@ class Window:
 
         Revisions of the chunk that is over take their places among the rows of the tail.
         """
-        rows = chunk.rows[self._position]
+        rows = chunk.rows[self.position]
         if isinstance(self._newest, Bars) and len(self._newest):
             self._close = float(self._newest.close[-1])
         self._newest = rows.data
-        if self._revisions is not None:
+        if self.revisions is not None:
             if len(self._revised.session):
                 data, session = _revised(self._data, self._session, self._revised)
                 self._parts, self._sessions = [data], [session]
-            self._revised = chunk.rows[self._revisions]
-            self._revised_counts = chunk.counts[self._revisions]
+            self._revised = chunk.rows[self.revisions]
+            self._revised_counts = chunk.counts[self.revisions]
         if open_sessions:
             first = int(np.searchsorted(self._session, min(open_sessions)))
             self._leave(min(first, len(self._data) - self._keep))
@@ -96,7 +96,7 @@ class Window:
         self._tail = sum(map(len, self._parts))
         self._parts.append(rows.data)
         self._sessions.append(rows.session)
-        self._counts = chunk.counts[self._position]
+        self._counts = chunk.counts[self.position]
         self._figures = None
 
     def mark(self) -> tuple[Any, ...]:
@@ -110,6 +110,14 @@ class Window:
         self._parts, self._sessions, self._figures = list(parts), list(sessions), None
         for name, value in zip(_STATE, state, strict=True):
             setattr(self, name, value)
+
+    def cut(self, position: int, revisions: int | None) -> None:
+        """Forget what is not known yet; be fed by these tracks from the next chunk on."""
+        known, fresh = self.known, self._fresh
+        self._parts, self._sessions = [self._data.take(slice(known))], [self._session[:known]]
+        self._newest = self._newest.take(slice(known - self._tail))
+        self._revised = picked(self._revised, slice(fresh))
+        self.position, self.revisions = position, revisions
 
     def _leave(self, rows: int) -> None:
         """Leave out the oldest rows."""
@@ -186,7 +194,7 @@ class Window:
     @property
     def _fresh(self) -> int:
         """How many revisions of the present chunk are known now."""
-        if self._revisions is None:
+        if self.revisions is None:
             return 0
         return int(self._revised_counts[self._hand.slice])
 
@@ -266,6 +274,10 @@ class InstrumentData:
         self.historical: deque[tuple[str, Mapping[str, Bars]]] = deque()
         self._windows = dict(windows)
         self._played: Played | None = None
+
+    def hold(self, windows: Mapping[str, Window]) -> None:
+        """Show these from now on, by kind, the base first."""
+        self._windows = dict(windows)
 
     def enter(self, played: Played | None) -> None:
         """Turn to a session of its calendar; the coordinator says which."""
@@ -368,13 +380,20 @@ class SessionData:
         By instrument name.
     """
 
-    def __init__(
-        self, calendar: str, instruments: Mapping[str, InstrumentData], trailing: int
-    ) -> None:
+    def __init__(self, calendar: str, trailing: int) -> None:
         self.calendar = calendar
-        self.instruments = dict(instruments)
+        self.instruments: dict[str, InstrumentData] = {}
         self._trailing = trailing
         self._played: Played | None = None
+
+    def hold(self, instrument: Instrument, windows: Mapping[str, Window]) -> None:
+        """Show these windows of an instrument from now on, by kind, the base first."""
+        name = str(instrument)
+        if name in self.instruments:
+            self.instruments[name].hold(windows)
+        else:
+            self.instruments[name] = InstrumentData(instrument, windows)
+            self.instruments[name].enter(self._played)
 
     @property
     def session(self) -> Session | None:

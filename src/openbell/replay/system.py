@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple, Self
 
 from openbell.market.calendars import Calendar, calendar
 from openbell.market.errors import ReplayError, UsageError
-from openbell.market.instrument import Instrument
+from openbell.market.instrument import Instrument, Pin, Series
 from openbell.market.moments import START_OF_TIME_NS
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
@@ -23,15 +24,16 @@ from openbell.replay.pacing import Pace, Rewind
 from openbell.replay.plan import ReplayPlan
 from openbell.replay.prefetch import Prefetcher
 from openbell.replay.scheduler import Scheduler, Threads
-from openbell.replay.session_data import InstrumentData, SessionData, Window
+from openbell.replay.session_data import SessionData, Window
 from openbell.replay.slices import Slice, SliceMaker
-from openbell.replay.supply import Supply, cast, stored_supply
+from openbell.replay.supply import Cast, Supply, SupplyMaker, cast, stored_supply
 from openbell.replay.tape import Tape, genesis
 
 __all__ = ["ReplayPlan", "State", "System"]
 
 State = Literal["stopped", "running", "paused"]
 
+_SHOWN = (kernels.BAR, kernels.DERIVED, kernels.QUOTE, kernels.TRADE)
 _CHECKPOINTS = 256  # kept at most; beyond, every other one is dropped
 
 
@@ -57,6 +59,8 @@ class System:
         How fast it goes; None for as fast as the data comes, with nothing to hold it.
     scheduler
         Where threads and real time come from.
+    supply
+        Makes what is played, if not what is stored: see `live.live_supply`.
 
     Attributes
     ----------
@@ -65,6 +69,8 @@ class System:
     keep
         With a pace: called between chunks for what a consumer wants back from `rewind`; None if
         it cannot go back there.
+    has_fixed_streams
+        Whether a consumer relies on the streams there were at the start.
 
     Raises
     ------
@@ -72,7 +78,7 @@ class System:
         If the plan cannot be played: no bars, no session, a derived timeframe that does not fit.
     """
 
-    def __init__(  # what is played, then how
+    def __init__(  # noqa: PLR0913  # what is played, then how
         self,
         store: ReadStore,
         plan: ReplayPlan,
@@ -80,16 +86,16 @@ class System:
         *,
         pace: Pace | None = None,
         scheduler: Scheduler | None = None,
+        supply: SupplyMaker | None = None,
         lead_in: bool = True,
     ) -> None:
         self.plan = plan
         self.pace = pace
         self.keep: Callable[[], Any] = lambda: ()
+        self.has_fixed_streams = False
         self._store = store
         self._scheduler = scheduler or Threads()
-        self._cast = cast((pin.series for pin in plan.pins), lambda i: _calendar_of(i, plan))
-        self.instruments = self._cast.instruments
-        self.names = self._cast.names
+        self._turn_to(cast((pin.series for pin in plan.pins), self._calendar))
         self.calendars = self._cast.calendars
         self.agenda = plan_agenda(
             self.calendars,
@@ -98,23 +104,33 @@ class System:
             labels=plan.labels,
             extended=plan.extended,
         )
+        self._maker_of_supply = supply or partial(stored_supply, store)
         self._supply = self._make_supply()
+        if self._supply.is_live and pace is not None:
+            raise ReplayError(
+                "a live run cannot be paced, paused or sought",
+                hint="record it, and replay the recording",
+            )
         self.tracks = tuple(stream.track for stream in self._supply.streams)
         self._hand = Hand(int(self.agenda.open_ns[0]))
         self.clock = Clock(self._hand)
         self.tape = Tape(genesis(settings))
         self._windows = self._make_windows()
-        self.session_data = self._make_session_data()
+        self.session_data = [SessionData(c.name, plan.trailing) for c in self.calendars]
+        self._hold_windows()
         self.coordinator = Coordinator(
             self._hand, self._windows, self.session_data, self.tape, pace, plan.start_ns
         )
         self._prefetch: Prefetcher[Chunk] | None = None
         self._is_stopped = False
+        self._first_ns = START_OF_TIME_NS
         self._checkpoints: list[_Checkpoint] = []
+        self._registered: list[Pin] = []
+        self._cancelled: list[Series] = []
         self._maker: SliceMaker | None = None
         if pace is not None:
             self.coordinator.before_chunk = self._check_in
-        if plan.trailing and lead_in:
+        if plan.trailing and lead_in and supply is None:
             self._lead_in()
 
     # What it plays
@@ -180,6 +196,7 @@ class System:
         for follower in self.coordinator.followers:
             follower.end()
         if self._prefetch is not None:
+            self._supply.close()
             self._prefetch.close()
 
     def __enter__(self) -> Self:
@@ -258,25 +275,97 @@ class System:
         self.coordinator.followers.append(follower)
         return follower
 
-    def rewind(self, to_ns: int) -> Any:
-        """Go back to the last checkpoint up to a moment; from there the pace goes on to it.
+    def register(self, pin: Pin) -> None:
+        """Play one more stream, beginning with what becomes known after the present moment.
+
+        Raises
+        ------
+        UsageError
+            If it is or was played, or its sessions are not, or the streams cannot be changed.
+        """
+        known = [p.series for p in (*self.plan.pins, *self._registered)]
+        if pin.series in known:
+            raise UsageError(f"{pin.series} is played already", hint="a stream is played once")
+        if self._calendar(pin.series.instrument) not in self.calendars:
+            raise UsageError(
+                f"{pin.series} has other sessions than this replay",
+                hint="begin a replay that plays both from the start",
+            )
+        self._change(lambda: self._registered.append(pin))
+
+    def cancel(self, series: Series) -> None:
+        """Play no more of a stream than what is known by the present moment; it stays visible.
+
+        Raises
+        ------
+        UsageError
+            If it is not played, or the streams cannot be changed.
+        """
+        if series not in [p.series for p in (*self.plan.pins, *self._registered)]:
+            raise UsageError(f"{series} is not played", hint="cancel what was registered")
+        self._change(lambda: self._cancelled.append(series))
+
+    def _change(self, change: Callable[[], None]) -> None:
+        if self.pace is None or self.has_fixed_streams:
+            raise UsageError(
+                "the streams of this replay are fixed",
+                hint="a replay with a pace, and without a strategy, can change them",
+            )
+        change()
+        self.pace.interrupt()
+
+    def rewind(self, to_ns: int | None) -> Any:
+        """Do what a `Rewind` asks for.
+
+        Go back to the last checkpoint up to a moment, from where the pace goes on to it; or, if
+        there is no moment, go on from the present one with other streams.
 
         Returns
         -------
         Any
-            What `keep` gave there.
+            What `keep` gave at the checkpoint.
         """
+        if to_ns is None:
+            return self._change_streams()
         while len(self._checkpoints) > 1 and self._checkpoints[-1].after_ns > to_ns:
             self._checkpoints.pop()
         found = self._checkpoints.pop()  # taken again when its chunk is loaded
         self._restore(found.parts)
-        assert self._prefetch is not None
+        self._begin_again(found.after_ns)
         assert self.pace is not None
-        self._prefetch.close()
-        self._supply = self._make_supply()
-        self._prefetch = Prefetcher(self._supply.chunks(found.after_ns), self._scheduler)
         self.pace.went_back(max(found.after_ns, int(self.agenda.open_ns[0])))
         return found.kept
+
+    def _begin_again(self, after_ns: int) -> None:
+        assert self._prefetch is not None
+        self._prefetch.close()
+        self._supply = self._make_supply()
+        self._prefetch = Prefetcher(self._supply.chunks(after_ns), self._scheduler)
+
+    def _change_streams(self) -> None:
+        """Go on with other streams; there is no going back over the change."""
+        at_ns = self.clock.now()
+        registered, self._registered = self._registered, []
+        cancelled, self._cancelled = self._cancelled, []
+        self.plan = replace(
+            self.plan,
+            pins=(*self.plan.pins, *registered),
+            cancelled={**self.plan.cancelled, **dict.fromkeys(cancelled, at_ns)},
+        )
+        self._turn_to(cast((p.series for p in self.plan.pins), self._calendar))
+        before = dict(zip(self.tracks, self._windows, strict=True))
+        self.tape.cut(self._hand.slice)
+        self._first_ns = at_ns + 1
+        self._begin_again(self._first_ns)
+        self.tracks = tuple(stream.track for stream in self._supply.streams)
+        made = self._make_windows()
+        for k, (track, window) in enumerate(zip(self.tracks, made, strict=True)):
+            if track in before:
+                before[track].cut(window.position, window.revisions)
+                made[k] = before[track]
+        self._windows[:] = made
+        self._hold_windows()
+        self._checkpoints.clear()
 
     def _slices(self) -> Iterator[Slice]:
         for step in self.steps():
@@ -289,7 +378,7 @@ class System:
 
     def _check_in(self) -> None:
         is_first = not self._checkpoints
-        after_ns = START_OF_TIME_NS if is_first else self._hand.times_ns.item(-1)
+        after_ns = self._first_ns if is_first else self._hand.times_ns.item(-1)
         kept = self.keep()
         if is_first or kept is not None:
             self._checkpoints.append(_Checkpoint(after_ns, self._parts(), kept))
@@ -301,26 +390,29 @@ class System:
             self.tape.mark(),
             [window.mark() for window in self._windows],
             [data.mark() for data in self.session_data],
-            len(self.coordinator.measured),
-            len(self.coordinator.ended),
-            tuple(self.coordinator.open_sessions),
+            self.coordinator.mark(),
         )
 
     def _restore(self, parts: tuple[Any, ...]) -> None:
-        tape, windows, session_data, measured, ended, open_sessions = parts
+        tape, windows, session_data, coordinator = parts
         self.tape.go_back(tape)
         for window, mark in zip(self._windows, windows, strict=True):
             window.go_back(mark)
         for data, mark in zip(self.session_data, session_data, strict=True):
             data.go_back(mark)
-        del self.coordinator.measured[measured:]
-        del self.coordinator.ended[ended:]
-        self.coordinator.open_sessions[:] = open_sessions
+        self.coordinator.go_back(coordinator)
 
     # How it is built
 
+    def _turn_to(self, casting: Cast) -> None:
+        self._cast = casting
+        self.instruments, self.names = casting.instruments, casting.names
+
+    def _calendar(self, instrument: Instrument) -> Calendar:
+        return self.plan.calendars.get(str(instrument)) or calendar(instrument.place.calendar)
+
     def _make_supply(self) -> Supply:
-        return stored_supply(self._store, self.plan, self._cast, self.agenda)
+        return self._maker_of_supply(self.plan, self._cast, self.agenda)
 
     def _make_windows(self) -> list[Window]:
         revisions = {t: k for k, t in enumerate(self.tracks) if t.kind == kernels.REVISION}
@@ -332,21 +424,16 @@ class System:
             found.append(Window(k, stream.empty(), self.plan.history, self._hand, revised))
         return found
 
-    def _make_session_data(self) -> list[SessionData]:
-        found: list[dict[str, InstrumentData]] = [{} for _ in self.calendars]
+    def _hold_windows(self) -> None:
+        """Show every window under its instrument, by kind, in the order of the tracks."""
+        shown: dict[int, dict[str, Window]] = {}
+        for track, stream, window in zip(
+            self.tracks, self._supply.streams, self._windows, strict=True
+        ):
+            if track.kind in _SHOWN:
+                shown.setdefault(track.instrument, {})[stream.series.kind] = window
         for number, instrument in enumerate(self.instruments):
-            own = [
-                k
-                for k, t in enumerate(self.tracks)
-                if t.instrument == number and t.kind != kernels.REVISION
-            ]
-            windows = {self._supply.streams[k].series.kind: self._windows[k] for k in own}
-            data = InstrumentData(instrument, windows)
-            found[self._cast.calendar_of[number]][self.names[number]] = data
-        return [
-            SessionData(c.name, data, self.plan.trailing)
-            for c, data in zip(self.calendars, found, strict=True)
-        ]
+            self.session_data[self._cast.calendar_of[number]].hold(instrument, shown[number])
 
     def _lead_in(self) -> None:
         """Play the sessions before the first of each calendar, to fill trailing history."""
@@ -377,7 +464,3 @@ class System:
         first = self._supply.streams[0]
         assert isinstance(first, Feed)
         return first.take(int(self.agenda.close_ns.max()), self.agenda)
-
-
-def _calendar_of(instrument: Instrument, plan: ReplayPlan) -> Calendar:
-    return plan.calendars.get(str(instrument)) or calendar(instrument.place.calendar)

@@ -134,10 +134,17 @@ class Tape:
     def go_back(self, mark: tuple[Any, int, int]) -> None:
         """Forget what came after a mark."""
         self._hash = mark[0].copy()
-        self._records, self._ends = memoryview(b""), np.zeros(1, np.int64)
-        self._hashed = 0
+        self._let_go()
         self._decided_at.clear()
         del self.entries[mark[1] :], self.labels[mark[2] :], self.digests[mark[2] :]
+
+    def cut(self, at_slice: int) -> None:
+        """Leave out what this chunk has after a slice."""
+        self._catch_up(at_slice)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._records, self._ends, self._hashed = memoryview(b""), np.zeros(1, np.int64), 0
 
     def _catch_up(self, at_slice: int) -> None:
         """Hash up to and including a slice: of each its data, then the decisions made in it."""
