@@ -32,6 +32,9 @@ fmt: .venv/.dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+js: ## build the Node packages into the Python package, after a change in packages/ (needs npm)
+	cd packages && npm ci --silent && npm run --silent build
+
 bench: .venv/.dev ## run the benchmarks and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.run
 

@@ -18,8 +18,8 @@ import { signalMessage } from "./signals";
 
 /** Messages that may wait while the strategy is busy or not ready. */
 const INBOX_MAX = 10_000;
-/** How long an answer to a question is waited for before it is asked again, in milliseconds. */
-const UNANSWERED_MS = 5_000;
+/** How long an answer is waited for before the question is asked again, in milliseconds. */
+const UNANSWERED_MS = 1_000;
 const UNHEARD_MS = 250;
 /** The original's first simulation date. */
 const SIMULATION_START = "2023-06-01T09:30:00.000Z";
@@ -35,7 +35,9 @@ class RedisRunner {
   private subscriber!: RedisClient;
   private nowMs: number;
   private troubles = 0;
-  private readonly answers = new Map<string, (answer: Message) => void>();
+  /** Ids of the questions for history that nobody has answered yet. */
+  private readonly asked = new Set<string>();
+  private onAnswer: (answer: Message) => void = () => undefined;
   private readonly inbox: Inbox<{ channel: string; text: string }>;
   private fail!: (error: unknown) => void;
   private readonly failed: Promise<never>;
@@ -97,34 +99,35 @@ class RedisRunner {
 
   /** Ask until somebody answers: pub/sub forgets a question that nobody was there to hear. */
   private async requestHistory(): Promise<Bar[]> {
+    const answered = new Promise<Message>((resolve) => (this.onAnswer = resolve));
     let leftMs = wholeOf(this.host.config, "historyTimeoutMs", 30_000, 1);
     while (leftMs > 0) {
-      const { answer, waitedMs } = await this.askHistory(leftMs);
+      const heard = await this.askHistory();
+      const waitMs = Math.min(leftMs, heard === 0 ? UNHEARD_MS : UNANSWERED_MS);
+      const answer = await within(waitMs, answered);
       if (answer) return readHistory(answer);
-      leftMs -= waitedMs;
+      leftMs -= waitMs;
     }
     throw new MessageError(`nobody answered on ${channels.HISTORY_RESPONSE}; is the history service running?`);
   }
 
-  private async askHistory(leftMs: number): Promise<{ answer: Message | null; waitedMs: number }> {
+  /** How many heard the question. */
+  private askHistory(): Promise<number> {
     const requestId = `hist_${this.nowMs}_${randomUUID().slice(0, 8)}`;
-    const reply = new Promise<Message>((resolve) => this.answers.set(requestId, resolve));
+    this.asked.add(requestId);
     const { symbol, barsWanted, botId } = this.host;
     const request = { requestId, symbol, barsBack: barsWanted, timestamp: this.now(), botId };
-    const heard = await this.publish(channels.HISTORY_REQUEST, request);
-    const waitedMs = Math.min(leftMs, heard === 0 ? UNHEARD_MS : UNANSWERED_MS);
-    try {
-      return { answer: await within(waitedMs, reply), waitedMs };
-    } finally {
-      this.answers.delete(requestId);
-    }
+    return this.publish(channels.HISTORY_REQUEST, request);
   }
 
   private onHistory(text: string): void {
     // The channel is everybody's; what is not for us is not ours to judge.
-    if (this.answers.size === 0) return;
+    if (this.asked.size === 0) return;
     const answer = this.read(channels.HISTORY_RESPONSE, text);
-    if (answer) this.answers.get(String(answer["requestId"]))?.(answer);
+    if (!answer || !this.asked.has(String(answer["requestId"]))) return;
+    // The first answer to any of the questions is the history.
+    this.asked.clear();
+    this.onAnswer(answer);
   }
 
   private onTold(channel: string, text: string): void {
