@@ -20,6 +20,7 @@ from openbell.replay.coordinator import Coordinator, SessionEnded
 from openbell.replay.feed import Counts, Feed
 from openbell.replay.filling import UpkeepCounts
 from openbell.replay.followers import Follower
+from openbell.replay.live import LiveSupply
 from openbell.replay.pacing import Pace, Rewind
 from openbell.replay.plan import ReplayPlan
 from openbell.replay.prefetch import Prefetcher
@@ -282,7 +283,11 @@ class System:
         ------
         UsageError
             If it is or was played, or its sessions are not, or the streams cannot be changed.
+            In a live run: if it was not cancelled before.
         """
+        if isinstance(self._supply, LiveSupply):
+            self._supply.register(pin.series)
+            return
         known = [p.series for p in (*self.plan.pins, *self._registered)]
         if pin.series in known:
             raise UsageError(f"{pin.series} is played already", hint="a stream is played once")
@@ -301,6 +306,9 @@ class System:
         UsageError
             If it is not played, or the streams cannot be changed.
         """
+        if isinstance(self._supply, LiveSupply):
+            self._supply.cancel(series)
+            return
         if series not in [p.series for p in (*self.plan.pins, *self._registered)]:
             raise UsageError(f"{series} is not played", hint="cancel what was registered")
         self._change(lambda: self._cancelled.append(series))
