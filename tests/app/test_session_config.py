@@ -207,13 +207,13 @@ def test_every_exchange_group_has_calendars() -> None:
         ("backtest_config.start_date", "10.3.2011", "start_date: must be a date like 2011-03-14"),
         ("backtest_config.start_date", "2011-W10-4", "start_date: must be a date like 2011-03-14"),
         ("backtest_config.end_date", "2011-03-09", "end_date: 2011-03-09 lies before start_date"),
-        ("backtest_config.speed_multiplier", -1, "speed_multiplier: must be a number at least 0"),
+        ("backtest_config.speed_multiplier", -1, "speed_multiplier: must be a number, at least 0"),
         (
             "backtest_config.speed_multiplier",
             True,
-            "must be a number at least 0 and at most 1e+09, not True",
+            "must be a number, at least 0 and at most 1,000,000,000, not True",
         ),
-        ("backtest_config.prefetch_days", 0, "prefetch_days: must be a whole number at least 1"),
+        ("backtest_config.prefetch_days", 0, "prefetch_days: must be a whole number, at least 1"),
         (f"{DATA}.symbols.1", "SPY", f"{DATA}.symbols[1]: 'SPY' is given twice"),
         (f"{DATA}.symbols.0", "S PY", f"{DATA}.symbols[0]: must be a symbol like SPY"),
         (f"{DATA}.symbols", [], f"{DATA}.symbols: has 0 items"),
@@ -222,7 +222,7 @@ def test_every_exchange_group_has_calendars() -> None:
         (
             f"{DATA}.historical.data.0.trailing_days",
             0,
-            f"{DATA}.historical.data[0].trailing_days: must be a whole number at least 1",
+            f"{DATA}.historical.data[0].trailing_days: must be a whole number, at least 1",
         ),
         (
             f"{DATA}.historical.data.0.intervals.0",
@@ -244,7 +244,7 @@ def test_every_exchange_group_has_calendars() -> None:
         (
             f"{DATA}.gap_filler.max_retries",
             21,
-            "must be a whole number at least 1 and at most 20, not 21",
+            "must be a whole number, at least 1 and at most 20, not 21",
         ),
         (
             f"{DATA}.historical.trailing_day",
@@ -292,7 +292,7 @@ def test_mistakes_in_the_newer_form_are_named_by_their_path(
         (
             "trading_config.max_open_positions",
             0,
-            "max_open_positions: must be a whole number at least 1",
+            "max_open_positions: must be a whole number, at least 1",
         ),
         ("api_config.data_api", "yahoo", "api_config.data_api: must be one of alpaca, schwab"),
         ("metadata", [], "metadata: must be an object"),

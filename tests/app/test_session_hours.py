@@ -135,7 +135,7 @@ def test_the_calendars_own_hours_leave_id_and_seal_as_they_were(spy: Path) -> No
     """Hours that are not configured are no setting: older runs can still be verified."""
     config = ob.backtest("ema-cross", "XNYS:SPY/1m", **DAY).result.config
     assert {"session_start", "session_end"} & set(config.deciding()) == set()
-    assert set(config.to_dict()) - set(config.deciding()) == {"session_start", "session_end"}
+    assert {"session_start", "session_end"} <= set(config.to_dict())
 
 
 def test_a_sweep_runs_in_configured_hours(spy: Path) -> None:
@@ -220,3 +220,14 @@ def test_a_half_day_that_ends_before_the_configured_hours_is_no_session(lean_lak
             "XNYS:GOOG", lake=lean_lake, start="2015-12-24", end="2015-12-25",
             session_start="14:00", session_end="15:00",
         )  # fmt: skip
+
+
+def test_settings_of_upkeep_reach_replays_and_runs_that_fill_their_gaps(
+    spy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_UPKEEP_CHECK_INTERVAL_SECONDS", "30")
+    monkeypatch.setenv("DATA_UPKEEP_RETRY_MISSING_BARS", "false")
+    plan = replay("XNYS:SPY", **DAY).plan
+    assert (plan.check_ns, plan.retries) == (30 * 10**9, 0)
+    config = ob.backtest("ema-cross", "XNYS:SPY/1m", **DAY).result.config
+    assert (config.check_interval_s, config.retries) == (30, 0)

@@ -142,6 +142,31 @@ def test_a_configuration_plays_whole_sessions_of_its_dates(spy: Path) -> None:
     assert isinstance(historical[0][1]["1d"], Bars)
 
 
+def test_ticks_and_several_calendars_play_together(lake: Lake, tmp_path: Path) -> None:
+    lake.write(every_minute("COINBASE:GOOGC/1m", "2015-12-28", "2015-12-29"))
+    streams = [
+        {"type": "bars", "symbol": "GOOG", "interval": 1},
+        {"type": "ticks", "symbol": "GOOG"},
+        {"type": "bars", "symbol": "GOOGC", "interval": "5m"},
+        {"type": "bars", "symbol": "GOOG", "interval": "5m"},
+    ]
+    span = {"start_date": "2015-12-28", "end_date": "2015-12-28"}
+    wanted = session_config(
+        form(backtest_config=span) | {"data_streams": streams, "session_data_config": {}}
+    )
+    found = resolve(wanted, lake)
+    assert found.refs == ("XNYS:GOOG/1m", "XNYS:GOOG/trades", "COINBASE:GOOGC/1m")
+    assert found.derived == ("5m",)
+    lines: list[str] = []
+    own = Player(build(wanted, found, lake), wanted, "s.json", lines.append)
+    assert own.play(tmp_path / "state", CancelToken()) == "done"
+    assert [(row["calendar"], row["bars"]) for row in own.sessions] == [
+        ("XNYS", 382),
+        ("24/7", 1440),
+    ]
+    assert own.system.counts["XNYS:GOOG/trades"].played == 2
+
+
 def test_live_mode_is_refused_with_what_to_do(spy: Path) -> None:
     at = ob.open_lake(spy)
     wanted = config(mode="live")
@@ -354,10 +379,20 @@ def test_mistakes_end_with_their_exit_codes(spy: Path, file: Path) -> None:
     assert openbell("system", "pause").code == 1
 
 
-def running(place: Path, file: Path, *words: str) -> subprocess.Popen[str]:
-    process = started("system", "start", str(file), *words, cwd=place)
-    until(lambda: (read_status(place / "state") or {}).get("state") == "running")
-    return process
+@contextmanager
+def running(place: Path, file: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A system in a process of its own, from when its status is there."""
+    with started("system", "start", str(file), *words, cwd=place) as process:
+
+        def is_there() -> bool:
+            assert process.poll() is None, process.communicate()
+            return (read_status(place / "state") or {}).get("state") == "running"
+
+        try:
+            until(is_there, 40.0)
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_process_is_controlled_from_another(spy: Path, file: Path, place: Path) -> None:

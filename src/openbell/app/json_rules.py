@@ -64,13 +64,15 @@ def number(
 ) -> Rule:
     """A number of a range: `least` and `most` are in it, `above` is not."""
     kind = "a whole number" if whole else "a number"
-    says = " and ".join(
+    bounds = " and ".join(
         [
-            *([f"above {above:g}"] if above is not None else []),
-            *([f"at least {least:g}"] if least is not None else []),
-            *([f"at most {most:g}"] if most != _LARGE else []),
+            *([f"above {above:,.15g}"] if above is not None else []),
+            *([f"at least {least:,.15g}"] if least is not None else []),
+            *([f"at most {most:,.15g}"] if most != _LARGE else []),
         ]
     )
+
+    says = f", {bounds}" if bounds else ""
 
     def rule(value: Any, path: str) -> Iterator[str]:
         is_number = isinstance(value, int if whole else int | float)
@@ -78,7 +80,7 @@ def number(
             (above is None or value > above) and (least is None or value >= least) and value <= most
         )  # fmt: skip
         if not is_right:
-            yield f"{path}: must be {kind}{' ' * bool(says)}{says}, not {shown(value)}"
+            yield f"{path}: must be {kind}{says}, not {shown(value)}"
 
     return rule
 

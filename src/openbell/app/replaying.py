@@ -23,7 +23,7 @@ def replay(  # noqa: PLR0913  # what is played, and how
     session_end: str = "",
     derived: Sequence[str] = (),
     trailing: int = 0,
-    fill: Sequence[str] = (),
+    fill_from: Sequence[str] = (),
     check_interval_s: int = 0,
     retries: int | None = None,
     speed: float = 0,
@@ -49,7 +49,7 @@ def replay(  # noqa: PLR0913  # what is played, and how
         Wider bars to build on the way: ``5m``, ``1h``.
     trailing
         Finished sessions kept at hand before the current one.
-    fill
+    fill_from
         Series from which missing bars are filled, asked in this order; see `ReplayPlan`.
     check_interval_s
         Seconds of session time between two checks for missing bars; the settings' when left out.
@@ -91,7 +91,7 @@ def replay(  # noqa: PLR0913  # what is played, and how
         derived=tuple(derived) or at.settings.derived,
         trailing=trailing or at.settings.trailing,
         calendars=configured_calendars([pin.series.instrument for pin in pins], *hours_of_day),
-        fill=tuple(at.store.resolve(ref) for ref in fill),
+        fill=tuple(at.store.resolve(ref) for ref in fill_from),
         check_ns=(check_interval_s or at.settings.check_interval_s) * SECOND_NS,
         retries=retries if retries is not None else 5 * at.settings.retry_missing,
     )

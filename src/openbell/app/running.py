@@ -194,6 +194,8 @@ def defaults(lake: Lake) -> dict[str, Any]:
         "derived": known.derived,
         "session_start": known.session_start,
         "session_end": known.session_end,
+        "check_interval_s": known.check_interval_s,
+        "retries": 5 if known.retry_missing else 0,
     }
 
 
@@ -206,12 +208,17 @@ def run_config(
     cancel: CancelToken | None = None,
 ) -> Run:
     """Run a configuration."""
-    config = replace(config, on=tuple(lake.playable(ref) for ref in config.on))
+    config = _playable(config, lake)
     result = run_backtest(
         loaded.strategy, config, lake.store, loaded.code,
         version=openbell.__version__, progress=progress, cancel=cancel,
     )  # fmt: skip
     return Run(result, loaded, lake)
+
+
+def _playable(config: RunConfig, lake: Lake) -> RunConfig:
+    on, fill_from = (tuple(map(lake.playable, refs)) for refs in (config.on, config.fill_from))
+    return replace(config, on=on, fill_from=fill_from)
 
 
 def sweep_config(  # noqa: PLR0913  # as `run_sweep`
@@ -226,7 +233,7 @@ def sweep_config(  # noqa: PLR0913  # as `run_sweep`
     cancel: CancelToken | None = None,
 ) -> Sweep:
     """Sweep over a configuration."""
-    config = replace(config, on=tuple(lake.playable(ref) for ref in config.on))
+    config = _playable(config, lake)
     found = run_sweep(
         loaded, config, grid, lake.store,
         rank=rank, workers=workers, progress=progress, cancel=cancel,

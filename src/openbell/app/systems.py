@@ -153,7 +153,7 @@ def build(config: SessionConfig, asked: Asked, lake: Lake) -> System:
         )
     return replay(
         asked.refs, lake=lake, start=config.start, end=config.end, derived=asked.derived,
-        trailing=config.trailing, fill=asked.fill, check_interval_s=config.check_interval_s,
+        trailing=config.trailing, fill_from=asked.fill, check_interval_s=config.check_interval_s,
         retries=config.retries, pace=Pace(config.speed),
     )  # fmt: skip
 
