@@ -17,6 +17,7 @@ from openbell.market.instrument import Pin, Terms, terms_of
 from openbell.market.moments import SECOND_NS, is_date, parse_moment
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
+from openbell.replay.filling import in_words
 from openbell.replay.pacing import Pace
 from openbell.replay.system import ReplayPlan, System
 from openbell.replay.upkeep import total
@@ -284,19 +285,6 @@ def _result(engine: Engine, played: Played, basis: _Basis) -> RunResult:
     )
 
 
-def upkeep_lines(system: System) -> list[str]:
-    """What upkeep found missing and filled, one line a series."""
-    found = []
-    for series, counts in system.upkeep.items():
-        filled = ", ".join(f"{n:,} filled from {pin}" for pin, n in counts.filled.items() if n)
-        if counts.found:
-            found.append(
-                f"{series}: {counts.found:,} bars were missing when they were due; "
-                f"{filled or 'none filled'}, {counts.left:,} left missing"
-            )
-    return found
-
-
 _THIN = 0.9  # completeness below which a result says so loudly
 
 
@@ -315,7 +303,7 @@ def _warnings(engine: Engine, whole: float) -> tuple[str, ...]:
         found.append(f"{waiting:,} orders were still waiting at the end")
     if whole < _THIN:
         found.append(f"only {whole:.1%} of the expected bars are there; see openbell data check")
-    found += upkeep_lines(engine.system)
+    found += in_words(engine.system.upkeep)
     corrupt = sum(c.corrupt for c in engine.system.counts.values())
     over = sum(c.over_close for c in engine.system.counts.values())
     if over:

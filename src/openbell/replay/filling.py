@@ -12,7 +12,7 @@ A pure function of the pins, made in columns when a chunk is prepared, as if upk
    same moment; those to come include what was found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -61,6 +61,19 @@ class UpkeepCounts:
     left: int = 0
     retries: int = 0
     quiet: int = 0
+
+
+def in_words(upkeep: Mapping[str, UpkeepCounts]) -> list[str]:
+    """What upkeep found missing, one line a series; none where nothing was."""
+    found = []
+    for series, counts in upkeep.items():
+        filled = ", ".join(f"{n:,} filled from {pin}" for pin, n in counts.filled.items() if n)
+        if counts.found:
+            found.append(
+                f"{series}: {counts.found:,} bars were missing when they were due; "
+                f"{filled or 'none filled'}, {counts.left:,} left missing"
+            )
+    return found
 
 
 class Filling(NamedTuple):

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,7 @@ def replay(
     """
     from openbell.app.cli import player
     from openbell.app.replaying import replay as build
+    from openbell.replay.filling import in_words
 
     if date:
         if start or end:
@@ -86,6 +88,7 @@ def replay(
     else:
         say_lines(seen.lines())
         say(seen.table())
+        say_lines(in_words(seen.system.upkeep))
     if seen.is_stopped:
         raise typer.Exit(INTERRUPTED)
 
@@ -135,6 +138,7 @@ class _Seen:
             "slices": self.slices,
             "slices_in_all": self.count,
             "sessions": self.sessions,
+            "upkeep": {series: asdict(c) for series, c in self.system.upkeep.items()},
             "is_stopped": self.is_stopped,
         }
 
