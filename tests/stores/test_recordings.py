@@ -1,0 +1,80 @@
+"""Recordings on disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openbell.market.arrivals import RECORD_BYTES
+from openbell.market.errors import BadDataError, StoreError, UsageError
+from openbell.ports import RecordingStore
+from openbell.stores.recordings import RecordingFile, RecordingFolder
+from tests.stores.recordings_contract import RecordingStoreContract, arrivals, header
+
+
+class TestRecordingFolder(RecordingStoreContract):
+    @pytest.fixture
+    def recordings(self, tmp_path: Path) -> RecordingStore:
+        return RecordingFolder(tmp_path / "recordings")
+
+
+def made(folder: Path, count: int = 10) -> Path:
+    recording = RecordingFolder(folder).create(header())
+    recording.append(arrivals(count))
+    recording.close()
+    return folder / "3f9a02c1" / "arrivals.bin"
+
+
+@pytest.mark.parametrize("torn", [1, 79, RECORD_BYTES])
+def test_a_torn_end_is_left_out_and_told(torn: int, tmp_path: Path) -> None:
+    path = made(tmp_path)
+    path.write_bytes(path.read_bytes()[:-torn])
+    found = RecordingFolder(tmp_path).open("3f9a02c1")
+    assert [a for block in found.read() for a in block] == arrivals(9)
+    assert isinstance(found, RecordingFile)
+    assert found.torn_bytes == (RECORD_BYTES - torn) % RECORD_BYTES
+
+
+def test_a_damaged_record_ends_what_is_read(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[4 * RECORD_BYTES + 40] ^= 1
+    path.write_bytes(data)
+    found = RecordingFolder(tmp_path).open("3f9a02c1")
+    assert [a for block in found.read() for a in block] == arrivals(4)
+    assert found.torn_bytes == 6 * RECORD_BYTES
+
+
+def test_a_kill_leaves_what_was_appended(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path;"
+        "from openbell.stores.recordings import RecordingFolder;"
+        "from tests.stores.recordings_contract import arrivals, header;"
+        "made = RecordingFolder(Path(sys.argv[1])).create(header());"
+        "made.append(arrivals(7)); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    found = RecordingFolder(tmp_path).open("3f9a02c1")
+    assert [a for block in found.read() for a in block] == arrivals(7)
+
+
+def test_two_writers_of_one_recording_cannot_be(tmp_path: Path) -> None:
+    recording = RecordingFolder(tmp_path).create(header())
+    with pytest.raises(StoreError, match="cannot be written"):
+        RecordingFile(tmp_path / "3f9a02c1", header(), writes=True)
+    recording.close()
+
+
+def test_a_header_that_is_none_is_named(tmp_path: Path) -> None:
+    path = made(tmp_path).with_name("header.json")
+    path.write_text('{"id": "3f9a02c1"}')
+    with pytest.raises(BadDataError, match="is no header of a recording"):
+        RecordingFolder(tmp_path).open("3f9a02c1")
+
+
+@pytest.mark.parametrize("name", ["", "../../etc", "XYZ", "a", "aaaa/.."])
+def test_an_id_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no id"):
+        RecordingFolder(tmp_path).create(header(name))
