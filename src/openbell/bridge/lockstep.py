@@ -194,6 +194,8 @@ class Lockstep:
         if b"hello" in fields:
             self._welcome(fields[b"hello"])
             return
+        if b"seq" not in fields:
+            return
         seq, data = int(fields[b"seq"]), fields[b"data"]
         if fields[b"runner"] != self._runner or seq <= self._heard:
             self._repeats += 1
@@ -238,6 +240,8 @@ class Lockstep:
         if self._watch():
             self._begin_deadline()
         if time.monotonic() >= self._until:
+            # A full Redis lets nobody answer; then it refuses this, too, and that is the error.
+            self._exchange([_pack("XADD", self.answers, "*", "ask", "is there room?")])
             raise RunError(
                 f"{self._named(len(self._known) + 1)} was not answered in {self._within_s:g} s",
                 hint="look at what the strategy waits for, or allow it more time",

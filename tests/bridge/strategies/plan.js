@@ -1,0 +1,3 @@
+"use strict";
+
+exports.plan = (acts, count) => acts[count] ?? null;
