@@ -90,6 +90,7 @@ def test_rows_ahead_are_no_public_attribute() -> None:
     public = {n for n in dir(window) if not n.startswith("_")}
     assert public == {
         "carried_close",
+        "cut",
         "figures",
         "go_back",
         "is_updated",
@@ -99,7 +100,9 @@ def test_rows_ahead_are_no_public_attribute() -> None:
         "load",
         "mark",
         "of",
+        "position",
         "present",
+        "revisions",
     }
     public = {n for n in dir(current) if not n.startswith("_")}
     assert public == {"closes", "get", "revisions", "session", "sessions", "time", "time_ns"}
