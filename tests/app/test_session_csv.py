@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,29 @@ def test_a_time_between_samples_that_is_none_is_refused(spy: Path, text: str) ->
     said = openbell("data", "session", "csv", "XNYS:SPY", *DAY, f"--every={text}")
     assert said.code == 2
     assert "hint: write it as 60s, 5m or 1h" in said.err
+
+
+CONFIG = {
+    "session_name": "monday",
+    "mode": "backtest",
+    "exchange_group": "US_EQUITY",
+    "asset_class": "EQUITY",
+    "backtest_config": {
+        "start_date": "2011-03-14", "end_date": "2011-03-14", "speed_multiplier": 60,
+    },
+    "session_data_config": {"symbols": ["SPY"], "streams": ["1m", "30m"]},
+}  # fmt: skip
+
+
+def test_a_dump_of_a_session_configuration_is_that_of_its_series(spy: Path) -> None:
+    Path("session.json").write_text(json.dumps(CONFIG))
+    said = openbell("data", "session", "csv", "--config", "session.json")
+    assert said.code == 0, said.err
+    assert said.out == openbell("data", "session", "csv", "XNYS:SPY", *DAY).out
+    assert "not done: asset_class" in said.err
+
+
+def test_what_to_play_is_said_once(spy: Path) -> None:
+    Path("session.json").write_text(json.dumps(CONFIG | {"mode": "live"}))
+    for words in ((), ("XNYS:SPY", "--config", "session.json"), ("--config", "session.json")):
+        assert openbell("data", "session", "csv", *words).code == 2

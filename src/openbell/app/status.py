@@ -136,7 +136,7 @@ def ask(folder: Path, what: Ask) -> dict[str, Any]:
     Raises
     ------
     NotRecordedError
-        If no system is running there.
+        If no system is running there, or it ends before it answers.
     ReplayError
         If it does not answer within five seconds.
     """
@@ -153,6 +153,8 @@ def ask(folder: Path, what: Ask) -> dict[str, Any]:
         if status.get("answered") == own:
             status.pop("answered")
             return {**status, "is_alive": True}
+        if not _is_held(folder):
+            raise NotRecordedError("the system ended before it answered")
     raise ReplayError(
         f"the system did not answer within {_WAIT_S:g} s", hint="openbell system status"
     )
