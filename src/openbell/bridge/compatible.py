@@ -35,6 +35,7 @@ class Compatible:
         self._bot = bot
         self._watch = watch
         self._wait_s = wait_s
+        self._told_ns = 0
         self._line: list[tuple[int, Kind, dict[str, Any]]] = []
         self._counts = dict.fromkeys(("sent", "answered", "late", "lost", "malformed", "cut"), 0)
         limits = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
@@ -53,8 +54,14 @@ class Compatible:
         """Messages that were sent, went unheard, or came; of these late; and broken connections."""
         return dict(self._counts)
 
+    @property
+    def told_ns(self) -> int:
+        """The run's time."""
+        return self._told_ns
+
     def send(self, time_ns: int, kind: Kind, data: bytes) -> None:
         """Put a message in line."""
+        self._told_ns = time_ns
         self._line.append((time_ns, kind, orjson.loads(data)))
 
     def ask(self, within_s: float) -> Sequence[Answer | None]:

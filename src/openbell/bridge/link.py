@@ -24,8 +24,9 @@ _PROTOCOLS = {"lock-step": "lockstep", "compatible": "redis"}
 
 _ASKS_FOR_REDIS = re.compile(r"""(?:\bfrom|\brequire)\s*\(?\s*["']redis["']""")
 
-# Runs something beside a strategy, the history service for instance, at the Redis of this URL.
-Beside = Callable[[str], AbstractContextManager[object]]
+# Runs something beside a strategy, the history service for instance: at the Redis of this URL, and
+# with what tells the time the strategy lives in.
+Beside = Callable[[str, Callable[[], int]], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +125,14 @@ class Link:
         """
         try:
             url = self._find_redis()
-            self._transport = self._stack.enter_context(closing(self._make_transport(url)))
+            transport = self._stack.enter_context(closing(self._make_transport(url)))
+            self._transport = transport
+            self.send("init", {"config": self._config, "seed": self._seed})
             for beside in self._beside:
-                self._stack.enter_context(beside(url))
+                self._stack.enter_context(beside(url, lambda: transport.told_ns))
             self._child = self._make_child(url)
             self._stack.callback(self._child.stop)
             self._child.start()
-            self.send("init", {"config": self._config, "seed": self._seed})
             return self._ask(self._setup.limits.ready_s)[-1] or {}
         except BaseException:
             self.close()

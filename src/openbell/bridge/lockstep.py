@@ -99,6 +99,11 @@ class Lockstep:
             "restarted": max(len(self._met) - 1, 0),
         }
 
+    @property
+    def told_ns(self) -> int:
+        """The run's time at the message, or the first of the batch, that is being answered."""
+        return self._sent[min(self._heard, len(self._sent) - 1)].time_ns
+
     def send(self, time_ns: int, kind: Kind, data: bytes) -> None:
         """Put a message in line; it goes out with the next `ask`."""
         self._sent.append(Message(len(self._sent) + 1, time_ns, kind, data))
@@ -306,6 +311,8 @@ def _pack(*words: str | int | bytes, more: int = 0) -> bytes:
 def _fitting(line: Sequence[Message]) -> int:
     """How many messages make up a batch; at least one."""
     size = 0
+    if line[0].kind == "init":  # alone: what a strategy asks for then is answered as of then
+        return 1
     for count, message in enumerate(line):
         size += len(message.data)
         if size > BATCH_BYTES and count:

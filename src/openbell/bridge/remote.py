@@ -6,7 +6,7 @@ is too little, with the first bars of the run, which it is then not fed.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -98,7 +98,7 @@ class RemoteStrategy(Strategy):
             seed=ctx.random.randrange(1 << 32),
             transport=self.transport,  # type: ignore[arg-type]  # its choices are these
             wait_s=self.wait_s,
-            beside=[lambda url: self._history_service(url, ctx)],
+            beside=[self._history_service],
         )
         first = self._link.open()
         self._lacking = 0 if first.get("ready") else int(first.get("barsWanted") or 0)
@@ -190,12 +190,12 @@ class RemoteStrategy(Strategy):
         return [_row(bar) for bar in bars]
 
     @contextmanager
-    def _history_service(self, url: str, ctx: "Context") -> Iterator[None]:
+    def _history_service(self, url: str, told_ns: Callable[[], int]) -> Iterator[None]:
         """What answers a strategy that asks for itself: from the run's version, up to its time."""
         config = {
             "source": self._store,
             "resolver": dict.fromkeys((self._symbol, self._instrument), self._pins[0]),
-            "clock": lambda: ctx.now_ns,
+            "clock": told_ns,
             "default_symbol": self._symbol,
         }
         with connect(url) as client, HistoricalDataBootstrapService(client, config):

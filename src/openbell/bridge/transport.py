@@ -19,6 +19,11 @@ class Transport(Protocol):
         """What was sent, answered, repeated, late or lost, by name."""
         ...
 
+    @property
+    def told_ns(self) -> int:
+        """The run's time as far as the strategy has been told: begun anew, it lags behind."""
+        ...
+
     def send(self, time_ns: int, kind: Kind, data: bytes) -> None:
         """Put a message in line: the run's time, what it is, and its JSON."""
         ...
