@@ -12,6 +12,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import orjson
@@ -351,7 +352,7 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 7500) -> None:
         listener = socket.create_server((host, port), reuse_port=False)
     except OSError as error:
         raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    with listener:
+    with listener, suppress(KeyboardInterrupt):  # what SIGINT becomes once all is shut down
         server_of(app).run(sockets=[listener])
 
 

@@ -55,7 +55,7 @@ def played(
     run = pybroker.Strategy(
         source, min(starts), max(starts), pybroker.StrategyConfig(**{**whole, **(config or {})})
     )
-    with execution(strategy, timeframe=timeframe, **settings) as play_bar:
+    with execution(strategy, source, timeframe=timeframe, **settings) as play_bar:
         run.add_execution(play_bar, [str(d.series.instrument) for d in data])
         result = run.backtest(timeframe=timeframe)
         log = [line.text for line in play_bar.log]
@@ -332,6 +332,45 @@ def test_each_symbol_and_each_run_has_a_strategy_of_its_own() -> None:
     for _ in range(2):
         played(Counts(), regular().take(slice(0, 50)), other)
     assert sorted(Counts.stopped) == ["XNYS:SPY 50", "XNYS:SPY 50", "XNYS:VOO 100", "XNYS:VOO 100"]
+
+
+class Ends(Strategy):
+    """Writes down how it ends."""
+
+    ends: ClassVar[list[str]] = []
+    raises: bool = param(False)  # noqa: FBT003
+
+    def on_bar(self, ctx: Any, bar: Any) -> None:
+        if self.raises:
+            raise ValueError("no idea")
+
+    def on_stop(self, ctx: Any) -> None:
+        self.ends.append("stop")
+
+    def on_end(self) -> None:
+        self.ends.append("end")
+
+
+def test_strategies_end_once_and_without_on_stop_where_a_run_broke_off() -> None:
+    Ends.ends.clear()
+    played(Ends(), minutes(*UP))
+    assert Ends.ends == ["stop", "end"]
+    with pytest.raises(ValueError, match="no idea"):
+        played(Ends(raises=True), minutes(*UP))
+    assert Ends.ends == ["stop", "end", "end"]
+    fn = execution(Ends())
+    fn.close()
+    assert len(Ends.ends) == 3
+
+
+def test_the_order_beside_a_filled_one_ends_with_the_position() -> None:
+    both = {1: lambda ctx: (ctx.sell(100, stop=99.0), ctx.sell(100, limit=103.0))}
+    result = played(doing({0: lambda ctx: ctx.buy(100), **both}), minutes(*UP))
+    assert result.trades["stop"].tolist() == ["profit"]
+    assert result.log == ["order 2 was cancelled: PyBroker ends stops with their position"]
+    linked = {1: lambda ctx: ctx.link(ctx.sell(100, stop=99.0), ctx.sell(100, limit=103.0))}
+    result = played(doing({0: lambda ctx: ctx.buy(100), **linked}), minutes(*UP))
+    assert (result.trades["stop"].tolist(), result.log) == (["profit"], [])
 
 
 def test_bars_of_other_sources_are_played_too() -> None:

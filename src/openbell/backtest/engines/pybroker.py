@@ -11,6 +11,7 @@ What PyBroker does otherwise than the native engine is listed in ``docs/guides/p
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ from openbell.market.instrument import Instrument, Pin
 from openbell.market.moments import SECOND_NS, to_ns
 from openbell.market.timeframe import CODES, timeframe
 from openbell.ports import ReadStore
+from openbell.replay.plan import ReplayPlan
 
 try:
     import pandas as pd
@@ -85,6 +87,18 @@ class OpenbellDataSource(DataSource):
 
     def set_cached(self, *_: Any, **__: Any) -> None:
         """Keep nothing."""
+
+    def planned(self, symbol: str, kind: str, start_date: Any) -> tuple[ReadStore, ReplayPlan]:
+        """What is played of a symbol from a bar on, as far as a strategy may know."""
+        pin = self.pins[symbol]
+        if pin.series.kind != kind:
+            raise UsageError(
+                f"{symbol} is stored in {pin.series.kind} bars",
+                hint=f"it looks into the past, and plays what is stored: use {pin.series.kind}",
+            )
+        end_ns = self._store.info(pin).last_ns + 1
+        plan = ReplayPlan((pin,), _naive_ns(start_date), end_ns, extended=self._hours == "extended")
+        return self._store, plan
 
     def _fetch_data(
         self, symbols: frozenset[str], start_date: Any, end_date: Any, timeframe: Any, adjust: Any
@@ -159,13 +173,22 @@ def _frame(symbol: str, bars: Bars) -> pd.DataFrame:
 # A strategy as PyBroker's execution
 
 
-def execution(strategy: Strategy, *, timeframe: str = "1m", **settings: Any) -> "Execution":
+def execution(
+    strategy: Strategy,
+    source: OpenbellDataSource | None = None,
+    *,
+    timeframe: str = "1m",
+    **settings: Any,
+) -> "Execution":
     """A strategy of ours, to be given to PyBroker's ``add_execution``.
 
     Parameters
     ----------
     strategy
         Every symbol of every run gets a fresh one, made from its class and parameters.
+    source
+        Where PyBroker has its data from; needed by strategies that look into the past themselves,
+        as those in Node do.
     timeframe
         Of the bars PyBroker plays.
     settings
@@ -175,32 +198,44 @@ def execution(strategy: Strategy, *, timeframe: str = "1m", **settings: Any) -> 
     Raises
     ------
     UsageError
-        If a setting is not one of these, or the strategy wants slices, trades or quotes.
+        If a setting is not one of these, the strategy wants slices, trades or quotes, or it needs
+        a source.
     """
     if unknown := sorted(set(settings) - _OWN_SETTINGS):
         raise UsageError(
             f"{', '.join(unknown)} cannot be set here",
             hint=f"only {', '.join(sorted(_OWN_SETTINGS))}; the rest is PyBroker's StrategyConfig",
         )
+    name = type(strategy).__name__
     for what in ("on_slice", "on_trade", "on_quote"):
         if overrides(strategy, what):
-            raise UsageError(
-                f"{type(strategy).__name__} has {what}", hint="PyBroker plays bars, one at a time"
-            )
-    name = type(strategy).__name__
-    return Execution(strategy, RunConfig(name, (f"PYBROKER:ANY/{timeframe}",), **settings))
+            raise UsageError(f"{name} has {what}", hint="PyBroker plays bars, one at a time")
+    if overrides(strategy, "on_plan") and source is None:
+        raise UsageError(f"{name} looks into the past", hint="name it: execution(strategy, source)")
+    config = RunConfig(name, (f"PYBROKER:ANY/{timeframe}",), **settings)
+    return Execution(strategy, config, source)
 
 
 class Execution:
     """A function of PyBroker's context that plays a strategy; see `execution`.
 
-    As a context manager it ends its strategies (`on_stop`) on the way out.
+    As a context manager it ends its strategies on the way out (`on_stop`, `on_end`).
+
+    Attributes
+    ----------
+    remarks
+        Of the strategies that have ended: what a reader of the result must know.
     """
 
-    def __init__(self, strategy: Strategy, config: RunConfig) -> None:
+    def __init__(
+        self, strategy: Strategy, config: RunConfig, source: OpenbellDataSource | None
+    ) -> None:
+        self.remarks: list[str] = []
         self._strategy = strategy
         self._config = config
+        self._source = source
         self._players: list[Player] = []
+        self._ended = 0
 
     def __call__(self, ctx: ExecContext) -> None:
         """Play one bar of one symbol."""
@@ -209,21 +244,33 @@ class Execution:
             fresh = type(self._strategy)(**self._strategy.parameters)
             player = ctx.session[self] = Player(fresh, self._config, ctx)
             self._players.append(player)
+            player.begin(ctx, self._planned(ctx))
         player.step(ctx)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, raised: object, *_: object) -> None:
+        self.close(is_done=raised is None)
 
-    def close(self) -> None:
-        """End the strategies of all runs so far."""
-        for player in self._players:
-            player.stop()
-        self._players.clear()
+    def close(self, *, is_done: bool = True) -> None:
+        """End the strategies of all runs so far; of one that broke off, without `on_stop`."""
+        players, self._ended = self._players[self._ended :], len(self._players)
+        with ExitStack() as ends:
+            for player in players:
+                ends.callback(lambda one: self.remarks.extend(one.strategy.remarks), player)
+                ends.callback(player.strategy.on_end)
+            if is_done:
+                for player in players:
+                    player.stop()
 
     @property
     def log(self) -> Sequence[LogLine]:
         """What the strategies said, and what PyBroker did otherwise than ordered."""
         return [line for player in self._players for line in player.context.log_lines]
+
+    def _planned(self, ctx: ExecContext) -> tuple[ReadStore, ReplayPlan] | None:
+        """What is played, for a strategy that asks."""
+        if self._source is None or not overrides(self._strategy, "on_plan"):
+            return None
+        return self._source.planned(ctx.symbol, self._config.on[0].rpartition("/")[2], ctx.date[0])

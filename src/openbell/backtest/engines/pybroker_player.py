@@ -18,6 +18,8 @@ from openbell.market.bars import Bar
 from openbell.market.calendars import calendar
 from openbell.market.errors import RunError
 from openbell.market.session import Session
+from openbell.ports import ReadStore
+from openbell.replay.plan import ReplayPlan
 
 _STOP_TYPES = {
     "stop": StopType.LOSS,
@@ -67,7 +69,13 @@ class Player:
         self._seen = 0
         self._last_id = 0
         self._sent: list[_Sent] = []
-        strategy.on_start(self.context)
+
+    def begin(self, ctx: ExecContext, planned: tuple[ReadStore, ReplayPlan] | None) -> None:
+        """Start the strategy, at the start of the first bar."""
+        self.market.hand.times_ns = ctx.date[:1].astype("datetime64[ns]").astype(np.int64)
+        if planned:
+            self.strategy.on_plan(*planned)
+        self.strategy.on_start(self.context)
         self.context.begin(float(ctx.config.bars_per_year or "nan"))
 
     def step(self, ctx: ExecContext) -> None:
@@ -132,15 +140,15 @@ class Player:
             self._share_out(done, [s for s in self._sent if _is_of(done, s)])
         for left in [s for s in self._sent if s.what == "market"]:
             self._end(left, "rejected", "PyBroker did not fill it: not enough money")
-        working = {w.order.number for w in self.book.working}
         held = {
             stop.id
-            for p in ctx.positions(self.market.symbol)
-            for e in p.entries
-            for stop in e.stops
+            for position in ctx.positions(self.market.symbol)
+            for entry in position.entries
+            for stop in entry.stops
         }
+        wanted = {w.order.number for w in self.book.working} - set(self.book.placed)
         for left in [s for s in self._sent if s.stops and not held & set(s.stops)]:
-            if left.order.number in working:
+            if left.order.number in wanted:
                 self._end(left, "cancelled", "PyBroker ends stops with their position")
 
     def _filled(self, ctx: ExecContext) -> list[Any]:
