@@ -16,7 +16,7 @@ from openbell.replay import kernels
 from openbell.replay.system import ReplayPlan, System
 from openbell.stores.memory import MemoryStore
 
-KINDS = ("open", "bar", "derived", "revision", "quote", "trade", "close")
+KINDS = ("open", "bar", "derived", "revision", "quote", "trade", "close", "aside")
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,8 +128,11 @@ class Asides(Columns):
         Why it was withheld: a key of `replay.rules.REASONS`; 0 for a note.
     what : float64, shape (n,)
         What it is: a key of `NAMES`.
+    value : float64, shape (n,)
+        The first of its values: a price, a bid, an open.
     """
 
     time_ns: Ints
     reason: Floats
     what: Floats
+    value: Floats

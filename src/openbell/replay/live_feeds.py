@@ -191,7 +191,7 @@ class LiveFeed(Feed):
     def _put_aside(self, arrival: Arrival, reason: int) -> None:
         """On the tape while a session is open; otherwise it is only counted."""
         if self._open_session >= 0:
-            values = (float(reason), float(arrival.what))
+            values = (float(reason), float(arrival.what), arrival.values[0])
             self._aside.append(
                 _Row(arrival.receipt_ns, self._open_session, arrival.venue_ns, 0, values, 0, 0)
             )
@@ -214,7 +214,7 @@ class LiveFeed(Feed):
         return Rows(data, known, session, None, origin if is_revision else None)
 
     def _asides(self, rows: Iterable[_Row]) -> Rows:
-        known, session, key, _, values, _, _ = _columns(rows, 2)
+        known, session, key, _, values, _, _ = _columns(rows, 3)
         return Rows(Asides(self.series, key, *values), known, session)
 
 
