@@ -11,7 +11,6 @@ const path = require("node:path");
 const PACKAGES = path.join(__dirname, "..");
 const EXAMPLES = path.join(PACKAGES, "../examples/node");
 const BUILT = path.dirname(path.dirname(require.resolve("@openbell/runner/package.json")));
-const MAJORS = ["redis", "redis-current"];
 
 /** A port that is free now. */
 function freePort() {
@@ -129,6 +128,6 @@ function waveBars(n, startMs = Date.UTC(2023, 5, 1, 8, 0)) {
 }
 
 module.exports = {
-  BUILT, Child, ENVIRONMENT, EXAMPLES, MAJORS, command, folderWith, freePort, listen, serveHistory,
+  BUILT, Child, ENVIRONMENT, EXAMPLES, command, folderWith, freePort, listen, serveHistory,
   startRedis, until, waveBars,
 };

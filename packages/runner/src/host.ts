@@ -5,12 +5,9 @@ import { PositionBook } from "../../bot/src/positions";
 import type {
   Bar, Config, HostedStrategy, MainBot, MarketData, Position, Signal, StrategyResult,
 } from "../../sdk/src/types";
-import { MESSAGE_BYTES_MAX, MessageError, asObject, textOf, wholeOf } from "../../wire/src/messages";
+import { MESSAGE_BYTES_MAX, MessageError, asObject, shown, textOf, wholeOf } from "../../wire/src/messages";
 import { importStrategy } from "./load";
 import type { VirtualTime } from "./virtual-time";
-
-/** Characters kept of an error's text and of its stack. */
-const TEXT_MAX = 10_000;
 
 /** What a strategy threw, and what it was doing. */
 export interface Failure {
@@ -169,7 +166,5 @@ function plain(signal: unknown): Signal {
 /** What was thrown as plain data, cut to a length that can be sent; a strategy may throw anything. */
 export function failureOf(error: unknown, context: Record<string, unknown>): Failure {
   const isError = error instanceof Error;
-  const text = isError ? error.message : String(error);
-  const stack = isError ? String(error.stack) : "";
-  return { error: text.slice(0, TEXT_MAX), stack: stack.slice(0, TEXT_MAX), context };
+  return { error: shown(isError ? error.message : error), stack: isError ? shown(error.stack) : "", context };
 }

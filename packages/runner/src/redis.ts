@@ -14,7 +14,7 @@ import type { RedisClient } from "../../wire/src/redis";
 import type { Failure, Outcome, StrategyHost } from "./host";
 import { Inbox } from "./inbox";
 import type { Settings } from "./protocol";
-import { signalMessage } from "./signals";
+import { sharesOf, signalMessage } from "./signals";
 
 /** Messages that may wait while the strategy is busy or not ready. */
 const INBOX_MAX = 10_000;
@@ -44,6 +44,7 @@ class RedisRunner {
 
   constructor(private readonly host: StrategyHost, private readonly settings: Settings) {
     this.nowMs = asTime(textOf(host.config, "simulationDate", SIMULATION_START), "simulationDate");
+    sharesOf(host.config); // now, not at the first signal
     this.failed = new Promise((_, reject) => (this.fail = reject));
     this.failed.catch(() => undefined);
     this.inbox = new Inbox(INBOX_MAX, (message) => this.handle(message.channel, message.text), this.fail);
@@ -124,7 +125,7 @@ class RedisRunner {
     // The channel is everybody's; what is not for us is not ours to judge.
     if (this.asked.size === 0) return;
     const answer = this.read(channels.HISTORY_RESPONSE, text);
-    if (!answer || !this.asked.has(String(answer["requestId"]))) return;
+    if (!answer || !this.asked.has(answer["requestId"] as string)) return;
     // The first answer to any of the questions is the history.
     this.asked.clear();
     this.onAnswer(answer);

@@ -1,14 +1,19 @@
 import type { Config, MarketData, Signal } from "../../sdk/src/types";
-import { wholeOf } from "../../wire/src/messages";
+import { shown, wholeOf } from "../../wire/src/messages";
 import type { StrategyHost } from "./host";
 
 /** BUY, SELL, HOLD or CLOSE: what a signal asks for, whichever of its two words it uses. */
 export function actionOf(signal: Signal): string {
-  const word = String(signal.action ?? signal.direction ?? "HOLD").toUpperCase();
+  const word = shown(signal.action ?? signal.direction ?? "HOLD").toUpperCase();
   if (/CLOSE|EXIT/.test(word)) return "CLOSE";
   if (/BUY|LONG/.test(word)) return "BUY";
   if (/SELL|SHORT/.test(word)) return "SELL";
   return word;
+}
+
+/** Units of every signal: the original always says 100; how much is bought is decided elsewhere. */
+export function sharesOf(config: Config): number {
+  return wholeOf(config, "shares", 100, 1);
 }
 
 /** A signal in the form of `aggregator:signal:{botId}`; the strategy's own stands in `tsx_signal`. */
@@ -24,9 +29,4 @@ export function signalMessage(host: StrategyHost, signal: Signal, item: MarketDa
     timestamp: new Date(item.timestamp).toISOString(),
     strategy: host.name,
   };
-}
-
-/** The original always says 100; how much is bought is decided where the signal arrives. */
-function sharesOf(config: Config): number {
-  return wholeOf(config, "shares", 100, 1);
 }

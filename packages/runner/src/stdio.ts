@@ -3,7 +3,7 @@
  * SIGNAL, ACK or ERROR (SHUTDOWN_COMPLETE for SHUTDOWN). An `id` in a line comes back with its answer.
  */
 
-import { MESSAGE_BYTES_MAX, MessageError, asObject, decode, readHistory, readMarketData, readPositions } from "../../wire/src/messages";
+import { MESSAGE_BYTES_MAX, MessageError, asObject, asText, decode, readHistory, readMarketData, readPositions } from "../../wire/src/messages";
 import type { Outcome, StrategyHost } from "./host";
 import { LineReader } from "./lines";
 import type { Settings } from "./protocol";
@@ -49,7 +49,7 @@ export async function answerLine(host: StrategyHost, line: string | null): Promi
     if (line === null) throw new MessageError(`line of more than ${MESSAGE_BYTES_MAX} bytes`);
     const message = decode(line);
     id = message["id"];
-    return withId(id, await act(host, String(message["type"]), message["data"]));
+    return withId(id, await act(host, asText(message["type"], "type"), message["data"]));
   } catch (error) {
     if (!(error instanceof MessageError)) throw error;
     host.statistics.malformed += 1;

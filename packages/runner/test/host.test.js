@@ -43,6 +43,7 @@ test("too little history leaves it not ready", async () => {
 
 for (const [price, error] of [
   [13, "unlucky price"],
+  [12, "something that cannot be shown"],
   [14, "just text"],
   [15, "Do not know how to serialize a BigInt"],
   [16, "signal is no object"],

@@ -5,6 +5,8 @@ import type { Bar, Config, MarketData, Position, Side } from "../../sdk/src/type
 /** The longest message that is read, in bytes. */
 export const MESSAGE_BYTES_MAX = 1024 * 1024;
 
+const SHOWN_MAX = 10_000;
+
 /** Times are kept within the years 1 to 9999. */
 const TIME_MS_MAX = 253_402_300_799_999;
 
@@ -79,7 +81,7 @@ export function readHistory(raw: unknown): Bar[] {
   if (Array.isArray(raw)) return raw.map(readBar);
   const answer = asObject(raw, "history answer");
   if (answer["success"] === false) {
-    throw new MessageError(`history was refused: ${String(answer["error"])}`);
+    throw new MessageError(`history was refused: ${shown(answer["error"])}`);
   }
   const data = answer["data"] ?? answer["bars"];
   const bars = Array.isArray(data) ? data : asObject(data, "history data")["bars"];
@@ -114,6 +116,15 @@ export function wholeOf(config: Config, name: string, fallback: number, low = 0)
   return value;
 }
 
+/** Anything as a short text, for people; never raises. */
+export function shown(value: unknown): string {
+  try {
+    return (typeof value === "object" ? JSON.stringify(value) : String(value)).slice(0, SHOWN_MAX);
+  } catch {
+    return "something that cannot be shown";
+  }
+}
+
 export function asObject(value: unknown, what: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new MessageError(`${what} is no object`);
@@ -121,7 +132,7 @@ export function asObject(value: unknown, what: string): Record<string, unknown> 
   return value as Record<string, unknown>;
 }
 
-function asText(value: unknown, what: string): string {
+export function asText(value: unknown, what: string): string {
   if (typeof value !== "string" || value === "") throw new MessageError(`${what} is no text`);
   return value;
 }
@@ -144,10 +155,10 @@ function asOptional(value: unknown, what: string): number | null {
 }
 
 function asSide(value: unknown): Side {
-  const text = String(value).toUpperCase();
+  const text = typeof value === "string" ? value.toUpperCase() : "";
   if (text === "LONG" || text === "BUY") return "LONG";
   if (text === "SHORT" || text === "SELL") return "SHORT";
-  throw new MessageError(`side is ${JSON.stringify(value)}; it must be LONG or SHORT`);
+  throw new MessageError(`side is ${shown(value)}; it must be LONG or SHORT`);
 }
 
 function asStamp(value: unknown): string | number | null {

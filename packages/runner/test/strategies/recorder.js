@@ -15,6 +15,7 @@ module.exports = class Recorder {
     this.told.push(["price", price, volume, timestamp]);
     if (price === 13) throw new Error("unlucky price");
     if (price === 14) throw "just text";
+    if (price === 12) throw Object.create(null, { toJSON: { value: () => { throw 1; } } });
     if (price === 15) return { ready: true, signal: { direction: "LONG", big: 1n } };
     if (price === 16) return { ready: true, signal: "LONG" };
     if (price === 17) return undefined;

@@ -7,8 +7,6 @@ const main_bot_1 = require("../../bot/src/main-bot");
 const positions_1 = require("../../bot/src/positions");
 const messages_1 = require("../../wire/src/messages");
 const load_1 = require("./load");
-/** Characters kept of an error's text and of its stack. */
-const TEXT_MAX = 10_000;
 class StrategyHost {
     strategy;
     name;
@@ -140,7 +138,5 @@ function plain(signal) {
 /** What was thrown as plain data, cut to a length that can be sent; a strategy may throw anything. */
 function failureOf(error, context) {
     const isError = error instanceof Error;
-    const text = isError ? error.message : String(error);
-    const stack = isError ? String(error.stack) : "";
-    return { error: text.slice(0, TEXT_MAX), stack: stack.slice(0, TEXT_MAX), context };
+    return { error: (0, messages_1.shown)(isError ? error.message : error), stack: isError ? (0, messages_1.shown)(error.stack) : "", context };
 }

@@ -72,6 +72,7 @@ class RedisRunner {
         this.host = host;
         this.settings = settings;
         this.nowMs = (0, messages_1.asTime)((0, messages_1.textOf)(host.config, "simulationDate", SIMULATION_START), "simulationDate");
+        (0, signals_1.sharesOf)(host.config); // now, not at the first signal
         this.failed = new Promise((_, reject) => (this.fail = reject));
         this.failed.catch(() => undefined);
         this.inbox = new inbox_1.Inbox(INBOX_MAX, (message) => this.handle(message.channel, message.text), this.fail);
@@ -149,7 +150,7 @@ class RedisRunner {
         if (this.asked.size === 0)
             return;
         const answer = this.read(channels.HISTORY_RESPONSE, text);
-        if (!answer || !this.asked.has(String(answer["requestId"])))
+        if (!answer || !this.asked.has(answer["requestId"]))
             return;
         // The first answer to any of the questions is the history.
         this.asked.clear();

@@ -51,7 +51,7 @@ async function answerLine(host, line) {
             throw new messages_1.MessageError(`line of more than ${messages_1.MESSAGE_BYTES_MAX} bytes`);
         const message = (0, messages_1.decode)(line);
         id = message["id"];
-        return withId(id, await act(host, String(message["type"]), message["data"]));
+        return withId(id, await act(host, (0, messages_1.asText)(message["type"], "type"), message["data"]));
     }
     catch (error) {
         if (!(error instanceof messages_1.MessageError))

@@ -23,6 +23,9 @@ export declare function readHistory(raw: unknown): Bar[];
 export declare function textOf(config: Config, name: string, fallback: string): string;
 /** The whole number from `low` on under a name, or the default where there is none. */
 export declare function wholeOf(config: Config, name: string, fallback: number, low?: number): number;
+/** Anything as a short text, for people; never raises. */
+export declare function shown(value: unknown): string;
 export declare function asObject(value: unknown, what: string): Record<string, unknown>;
+export declare function asText(value: unknown, what: string): string;
 /** Milliseconds since 1970 UTC from ISO text (without an offset it is UTC) or from milliseconds. */
 export declare function asTime(value: unknown, what: string): number;

@@ -8,10 +8,13 @@ exports.readPositions = readPositions;
 exports.readHistory = readHistory;
 exports.textOf = textOf;
 exports.wholeOf = wholeOf;
+exports.shown = shown;
 exports.asObject = asObject;
+exports.asText = asText;
 exports.asTime = asTime;
 /** The longest message that is read, in bytes. */
 exports.MESSAGE_BYTES_MAX = 1024 * 1024;
+const SHOWN_MAX = 10_000;
 /** Times are kept within the years 1 to 9999. */
 const TIME_MS_MAX = 253_402_300_799_999;
 /** A message breaks a rule; the text says which. */
@@ -87,7 +90,7 @@ function readHistory(raw) {
         return raw.map(readBar);
     const answer = asObject(raw, "history answer");
     if (answer["success"] === false) {
-        throw new MessageError(`history was refused: ${String(answer["error"])}`);
+        throw new MessageError(`history was refused: ${shown(answer["error"])}`);
     }
     const data = answer["data"] ?? answer["bars"];
     const bars = Array.isArray(data) ? data : asObject(data, "history data")["bars"];
@@ -119,6 +122,15 @@ function wholeOf(config, name, fallback, low = 0) {
     }
     return value;
 }
+/** Anything as a short text, for people; never raises. */
+function shown(value) {
+    try {
+        return (typeof value === "object" ? JSON.stringify(value) : String(value)).slice(0, SHOWN_MAX);
+    }
+    catch {
+        return "something that cannot be shown";
+    }
+}
 function asObject(value, what) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
         throw new MessageError(`${what} is no object`);
@@ -146,12 +158,12 @@ function asOptional(value, what) {
     return value === undefined || value === null ? null : asNumber(value, what);
 }
 function asSide(value) {
-    const text = String(value).toUpperCase();
+    const text = typeof value === "string" ? value.toUpperCase() : "";
     if (text === "LONG" || text === "BUY")
         return "LONG";
     if (text === "SHORT" || text === "SELL")
         return "SHORT";
-    throw new MessageError(`side is ${JSON.stringify(value)}; it must be LONG or SHORT`);
+    throw new MessageError(`side is ${shown(value)}; it must be LONG or SHORT`);
 }
 function asStamp(value) {
     if (value === undefined || value === null)

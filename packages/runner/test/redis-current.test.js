@@ -1,0 +1,3 @@
+"use strict";
+
+require("./redis-suite.js").suite("redis-current");
