@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
@@ -20,6 +21,7 @@ from openbell.app.status import Board, ask, read_status
 from openbell.app.systems import Player, build, resolve
 from openbell.market.bars import Bars
 from openbell.market.errors import NotRecordedError, ReplayError, StoreError, UsageError
+from openbell.market.instrument import Series
 from openbell.market.progress import CancelToken
 from tests.commands import openbell, started
 from tests.quality.reading import equity_minutes, utc_minutes
@@ -344,6 +346,22 @@ def test_start_plays_a_configuration_and_names_what_it_does_not_do(spy: Path, fi
     shown = openbell("system", "status")
     assert "stopped (done)" in shown.out
     assert "4 of 4" in shown.out
+
+
+def test_missing_bars_are_filled_and_that_is_said(spy: Path, place: Path) -> None:
+    day = ob.open_lake(spy).bars("XNYS:SPY/1m", "2011-03-14T13:30Z", "2011-03-14T20:00Z")
+    at = ob.open_lake(place / "holed")
+    at.write(day.take(np.arange(390) % 10 != 4))
+    at.write(day.renamed(Series.parse("ARCX:SPY/1m")))
+    span = {"start_date": "2011-03-14", "end_date": "2011-03-14"}
+    asked = {"symbols": ["XNYS:SPY"], "gap_filler": {}}
+    Path("fill.json").write_text(
+        json.dumps(form("1m", backtest_config=span, session_data_config=asked))
+    )
+    said = openbell("system", "start", "fill.json", "--lake", str(place / "holed"))
+    assert "fills missing bars from ARCX:SPY/1m" in said.out
+    assert "XNYS closed   390 bars   100.0% complete" in said.out
+    assert "39 bars were missing when they were due; 39 filled from ARCX:SPY/1m@1" in said.out
 
 
 def test_start_prints_json_for_programs(spy: Path, file: Path) -> None:

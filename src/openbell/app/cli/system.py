@@ -60,11 +60,12 @@ def start(
 
       openbell system start session.json --speed 360
     """
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     from openbell.app.lake import open_lake
     from openbell.app.session_config import read_session_config
     from openbell.app.systems import Player, build, resolve
+    from openbell.replay.filling import in_words
 
     asked_for = read_session_config(config)
     if speed is not None:
@@ -84,9 +85,11 @@ def start(
         with working("playing") as (_, cancel):
             found["end"] = player.play(_folder(state), cancel)
         found["sessions"] = player.sessions
+        found["upkeep"] = {name: asdict(counts) for name, counts in system.upkeep.items()}
     if as_json:
         say_json(found)
     elif not dry_run:
+        say_lines(in_words(system.upkeep))
         say_lines([f"{asked_for.name}: {found['end']}, {len(found['sessions'])} sessions"])
     if found.get("end") == "interrupted":
         raise typer.Exit(INTERRUPTED)
