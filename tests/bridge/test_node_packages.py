@@ -1,14 +1,9 @@
 """The Node packages: built as carried, and their own tests, with Node's runner."""
 
-import fcntl
 import filecmp
-import hashlib
 import json
-import os
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,65 +13,26 @@ import pytest
 
 from openbell.backtest import indicators
 from openbell.bridge import channels
-from openbell.bridge.node import CARRIED, find_node, node_path, npm_words
+from openbell.bridge.node import CARRIED, find_node
 from openbell.market.bars import Bars, bars_from
 from openbell.market.moments import MINUTE_NS
-from tests.house import ROOT
+from tests.bridge.packages import PACKAGES, environment, node_modules
 
-PACKAGES = ROOT / "packages"
 SUITES = sorted(
     path for path in PACKAGES.glob("*/test/*.test.js") if path.parts[-3] != "node_modules"
 )
 SAMPLE = "pyalgotrade/nt-spy-minute-2011-03.csv.gz"
-MODULES = PACKAGES / "node_modules"
-# Names in this machine's time zone must not matter.
-ZONE = "America/New_York"
-
-
-def environment(node: Path, *modules: Path) -> dict[str, str]:
-    return {
-        "NODE_PATH": node_path(*modules),
-        "PATH": f"{node.parent}:{os.environ['PATH']}",
-        "HOME": str(Path.home()),
-        "TZ": ZONE,
-    }
 
 
 def node_run(node: Path, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(node), *words],
         cwd=PACKAGES,
-        env=environment(node, MODULES),
+        env=environment(node, node_modules()),
         capture_output=True,
         text=True,
         **more,
     )
-
-
-@contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Keep the other processes of a test run waiting."""
-    lock = PACKAGES / name
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _modules() -> None:
-    """What the lock file names, installed beside it once per lock file."""
-    digest = hashlib.sha256((PACKAGES / "package-lock.json").read_bytes()).hexdigest()
-    mark = MODULES / ".lock-digest"
-    with alone(".install.lock"):
-        if mark.exists() and mark.read_text() == digest:
-            return
-        node = find_node()
-        npm = [*npm_words(node), "ci", "--prefer-offline", "--ignore-scripts"]
-        done = subprocess.run(
-            npm, cwd=PACKAGES, env=environment(node), capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        mark.write_text(digest)
 
 
 # What is carried
@@ -167,7 +123,7 @@ def test_the_sdks_types_hold(tmp_path: Path, change: tuple[str, str], error: str
         "",
         str(source),
     ]
-    done = node_run(find_node(), str(MODULES / "typescript/bin/tsc"), *words)
+    done = node_run(find_node(), str(node_modules() / "typescript/bin/tsc"), *words)
     assert (done.returncode == 0) == (error is None), done.stdout
     assert (error or "") in done.stdout
 
