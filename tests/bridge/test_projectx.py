@@ -4,6 +4,7 @@ import base64
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from openbell.market.columns import CORRUPT
 from openbell.market.errors import UnavailableError, UsageError
 from openbell.market.moments import DAY_NS, MINUTE_NS, SECOND_NS, parse_moment
 from openbell.market.timeframe import timeframe
+from openbell.stores.lake import Lake
 from openbell.stores.memory import MemoryStore
 from tests.backtest.made import store_of
 from tests.report.spy import spy_bars
@@ -277,6 +279,24 @@ def test_what_cannot_be_answered_has_its_code(
     assert answer["errorMessage"]
 
 
+def test_a_contract_whose_series_is_gone_is_not_found() -> None:
+    gone = Contract(id="X", ref="XNYS:QQQ/1m", name="QQQ", description="")
+    answer = Desk(contracts=Contracts([gone])).ask(contractId="X")
+    assert (answer["errorCode"], answer["bars"]) == (1, None)
+    assert "QQQ" in answer["errorMessage"]
+
+
+def test_a_store_that_fails_is_a_server_error_with_words(tmp_path: Path) -> None:
+    spy = Contract(id="X", ref="XNYS:SPY/1m", name="SPY", description="")
+    app = create_app(
+        Lake(tmp_path / "none", lambda: 0), Contracts([spy]), users=None,
+        now_ns=lambda: END_NS, wall_ns=lambda: 0,
+    )  # fmt: skip
+    answer = TestClient(app).post(BARS, json={**ASKED, "contractId": "X"})
+    assert (answer.status_code, answer.json()["status"]) == (500, 500)
+    assert "there is no lake" in answer.json()["title"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -373,12 +393,12 @@ def test_futures_have_the_names_of_the_gateway() -> None:
     assert found.json() == {
         "contracts": [
             {
-                "id": "CON.F.US.MES.Z24", "name": "MESZ4", "description": "XCME:MES-202412",
+                "id": "CON.F.US.MES.H25", "name": "MESH5", "description": "XCME:MES-202503",
                 "tickSize": 0.25, "tickValue": 1.25, "activeContract": True,
             },
             {
-                "id": "CON.F.US.MES.H25", "name": "MESH5", "description": "XCME:MES-202503",
-                "tickSize": 0.25, "tickValue": 1.25, "activeContract": True,
+                "id": "CON.F.US.MES.Z24", "name": "MESZ4", "description": "XCME:MES-202412",
+                "tickSize": 0.25, "tickValue": 1.25, "activeContract": False,
             },
         ],
         "success": True,
@@ -438,12 +458,10 @@ def test_a_contract_can_stand_for_one_version() -> None:
 # The connection manager's path
 
 
-def test_without_users_bars_are_told_without_a_login() -> None:
-    mgc = futures().renamed(
-        replace(
-            futures().series, instrument=replace(MES_IN_MARCH, venue="XCEC", symbol="MGC-202412")
-        )
-    )
+@pytest.mark.parametrize("symbol", ["MGC", "MGC-202412"])
+def test_without_users_bars_are_told_without_a_login(symbol: str) -> None:
+    gold = replace(MES_IN_MARCH, venue="XCEC", symbol=symbol)
+    mgc = futures().renamed(replace(futures().series, instrument=gold))
     desk = Desk(users=None, store=store_of(mgc), now_ns=parse_moment("2024-11-21"))
     body = {
         "contractId": "F.US.MGC", "live": False, "startTime": "2024-11-19T00:00:00.000Z",

@@ -13,11 +13,12 @@ import numpy as np
 
 from openbell.bridge.answers import BAD_LIMIT, BAD_UNIT, BAD_UNIT_NUMBER, NO_CONTRACT
 from openbell.bridge.channels import MAX_LIMIT
+from openbell.bridge.instruments import VENUES
 from openbell.bridge.requests import PROJECTX_UNITS, UNIT_NS
 from openbell.market.bars import Bars
 from openbell.market.build import require_wider, widen
 from openbell.market.columns import CORRUPT
-from openbell.market.errors import UsageError
+from openbell.market.errors import NotRecordedError, UsageError
 from openbell.market.instrument import Instrument, Pin, Series, terms_of
 from openbell.market.moments import DAY_NS
 from openbell.market.timeframe import CODES, Timeframe, timeframe
@@ -28,8 +29,9 @@ MAX_FOUND = 20  # contracts a search gives
 # ProjectX calls some futures by the names of their data feed.
 ROOTS: Mapping[str, str] = MappingProxyType({"ES": "EP", "NQ": "ENQ"})
 
-_FUTURE = re.compile(r"(?P<root>[A-Z0-9]+)-(?P<year>\d{4})(?P<month>\d\d)")
-_MONTHS = "FGHJKMNQUVXZ"
+_MONTH = re.compile(r"(?P<root>[A-Z0-9]+)-(?P<year>\d{4})(?P<month>0[1-9]|1[0-2])")
+_MONTH_ID = re.compile(r"CON\.(?P<root>.+)\.[FGHJKMNQUVXZ]\d\d?")
+_LETTERS = "FGHJKMNQUVXZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Contract:
     tick_size, tick_value
         Smallest change of price, and the money it is per unit; 0 where there is none.
     is_active
-        Whether it can still be traded.
+        Whether it is the month that is traded now.
     """
 
     id: str
@@ -65,7 +67,7 @@ class Contracts:
     Parameters
     ----------
     contracts
-        In the order a search gives them.
+        In the order a search gives them; of the months of a future the newest first.
     """
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
@@ -73,12 +75,12 @@ class Contracts:
         self._by_id = {c.id: c for c in self._all}
         if len(self._by_id) != len(self._all):
             raise UsageError("two contracts have the same id", hint="give each its own")
-        # An instrument's own name and that of a future without its month lead to the newest.
-        self._by_name = {str(c.ref).partition("/")[0]: c for c in self._all}
+        self._by_name: dict[str, Contract] = {}
         for contract in self._all:
-            root, _, month = contract.id.removeprefix("CON.").rpartition(".")
-            if contract.id.startswith("CON.") and month:
-                self._by_name[root] = self._by_name[f"CON.{root}"] = contract
+            self._by_name.setdefault(contract.ref.partition("/")[0], contract)
+            if month := _MONTH_ID.fullmatch(contract.id):
+                for name in (month["root"], f"CON.{month['root']}"):
+                    self._by_name.setdefault(name, contract)
 
     def find(self, contract_id: str) -> Contract | None:
         """The contract of an id; also of ``F.US.MGC``, its newest, and of ``XNYS:SPY``."""
@@ -94,8 +96,9 @@ class Contracts:
 def contracts_of(store: Store) -> Contracts:
     """One contract for each instrument a store has bars of: its finest ones, made of trades.
 
-    Futures are named as ProjectX does: ``XCME:MES-202412`` is ``CON.F.US.MES.Z24``. Everything
-    else goes by its own name.
+    Futures are named as ProjectX does: ``XCME:MES-202412`` is ``CON.F.US.MES.Z24``, and
+    ``XCEC:MGC``, which is no month, ``F.US.MGC``. Everything else goes by its own name. The newest
+    month of a future is taken for the active one.
     """
     finest: dict[Instrument, Series] = {}
     for series in store.list_series():
@@ -103,17 +106,28 @@ def contracts_of(store: Store) -> Contracts:
             known = finest.setdefault(series.instrument, series)
             if CODES.index(series.kind) < CODES.index(known.kind):
                 finest[series.instrument] = series
-    return Contracts(_contract(series) for series in finest.values())
+    newest: dict[str, Instrument] = {}
+    found = []
+    for instrument in sorted(finest, key=_newest_month_first):
+        is_active = newest.setdefault(_root(instrument), instrument) == instrument
+        found.append(_contract(finest[instrument], is_active=is_active))
+    return Contracts(found)
 
 
-def _contract(series: Series) -> Contract:
+def _root(instrument: Instrument) -> str:
+    month = _MONTH.fullmatch(instrument.symbol)
+    return f"{instrument.venue}:{month['root']}" if month else str(instrument)
+
+
+def _newest_month_first(instrument: Instrument) -> tuple[str, int]:
+    month = _MONTH.fullmatch(instrument.symbol)
+    return _root(instrument), -int(month["year"] + month["month"]) if month else 0
+
+
+def _contract(series: Series, *, is_active: bool) -> Contract:
     instrument = series.instrument
     terms = terms_of(instrument)
-    contract_id, name = str(instrument), instrument.symbol
-    if future := _FUTURE.fullmatch(instrument.symbol):
-        root, letter = future["root"], _MONTHS[int(future["month"]) - 1]
-        contract_id = f"CON.F.US.{ROOTS.get(root, root)}.{letter}{future['year'][2:]}"
-        name = f"{root}{letter}{future['year'][3:]}"
+    contract_id, name = _named(instrument)
     return Contract(
         id=contract_id,
         ref=str(series),
@@ -121,7 +135,20 @@ def _contract(series: Series) -> Contract:
         description=str(instrument),
         tick_size=terms.price_step,
         tick_value=terms.price_step * terms.multiplier,
+        is_active=is_active,
     )
+
+
+def _named(instrument: Instrument) -> tuple[str, str]:
+    """Id and name of an instrument."""
+    symbol = instrument.symbol
+    if month := _MONTH.fullmatch(symbol):
+        root, letter = month["root"], _LETTERS[int(month["month"]) - 1]
+        contract_id = f"CON.F.US.{ROOTS.get(root, root)}.{letter}{month['year'][2:]}"
+        return contract_id, f"{root}{letter}{month['year'][3:]}"
+    if VENUES.get(symbol) == instrument.venue:
+        return f"F.US.{ROOTS.get(symbol, symbol)}", symbol
+    return str(instrument), symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +229,10 @@ def retrieve(
         return wide
     if not 1 <= asked.limit <= MAX_LIMIT:
         return Refusal(BAD_LIMIT, f"limit is {asked.limit}; it must be 1 to {MAX_LIMIT}")
-    pin = store.resolve(contract.ref)
+    try:
+        pin = store.resolve(contract.ref)
+    except NotRecordedError as error:
+        return Refusal(NO_CONTRACT, error.message)
     if problem := _misfit(pin.series.timeframe, wide):
         return Refusal(BAD_UNIT_NUMBER, problem)
     return _newest(store, pin, wide, asked, min(now_ns, asked.end_ns))

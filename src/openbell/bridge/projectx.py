@@ -241,12 +241,12 @@ def create_app(
 
     @app.post("/api/History/retrieveBars")
     def retrieve_bars(body: RetrieveBars, _: Annotated[str, Depends(asker)]) -> Response:
-        contract, asked = contracts.find(body.contract_id), _asked(body)
+        contract, asked, at_ns = contracts.find(body.contract_id), _asked(body), now_ns()
         with one_at_a_time:
-            found = retrieve(store, contract, asked, now_ns())
+            found = retrieve(store, contract, asked, at_ns)
             if isinstance(found, Refusal):
                 return _json(answers.projectx_error(found.code, found.message))
-            answer = Answer(found.bars, str(found.pin), now_ns(), _DECIMALS)
+            answer = Answer(found.bars, str(found.pin), at_ns, _DECIMALS)
             return _json(answers.projectx(answer), {"X-Withheld": str(found.withheld)})
 
     return app

@@ -338,7 +338,7 @@ class Ends(Strategy):
     """Writes down how it ends."""
 
     ends: ClassVar[list[str]] = []
-    raises: bool = param(False)  # noqa: FBT003
+    raises: bool = param(False)
 
     def on_bar(self, ctx: Any, bar: Any) -> None:
         if self.raises:
