@@ -104,6 +104,12 @@ def test_defaults_play_the_same_over_real_minutes(name: str, march: MemoryStore)
     assert assert_same(strategy, config("XNYS:SPY/1m"), march) > 0
 
 
+@pytest.mark.parametrize("fill", ["next_open", "same_close"])
+def test_a_start_in_the_middle_of_a_session_plays_the_same(fill: str, march: MemoryStore) -> None:
+    chosen = config("XNYS:SPY/1m", start="2011-03-14T15:00Z", end="2011-03-17", fill=fill)
+    assert assert_same(with_short("ema_cross", short=True), chosen, march) > 0
+
+
 @pytest.mark.parametrize("hours", ["regular", "extended"])
 @pytest.mark.parametrize("fill", ["next_open", "same_close", "intrabar"])
 @pytest.mark.parametrize(("sizing", "size"), SIZINGS)

@@ -257,10 +257,13 @@ class KernelColumns:
         The bars that would be played, in order.
     ends : int64, shape (sessions,)
         How many of them are known at each session's close.
+    first
+        How many of them are caught up: known before the run begins, and not acted on.
     """
 
     bars: Floats
     ends: Ints
+    first: int
     volatility: Floats
     terms: Floats
     sessions_per_year: float
@@ -282,7 +285,8 @@ class KernelColumns:
             wide = volatility(VOLATILITY_BARS, per_year * bars_per_session(system)).over(data)
         sessions = np.arange(len(system.agenda.sessions))
         ends = np.searchsorted(rows.session, sessions, side="right").astype(np.int64)
-        return cls(stacked, ends, wide, _terms(config, pins), per_year)
+        first = int(rows.known_ns.searchsorted(system.plan.start_ns, "right"))
+        return cls(stacked, ends, first, wide, _terms(config, pins), per_year)
 
     def run(
         self, strategy: SignalStrategy, *, fills: int = 0, keep_equity: bool = False
@@ -292,6 +296,7 @@ class KernelColumns:
         n = self.bars.shape[1]
         targets = np.empty(n)
         column.function(self.bars, np.array(column.params), column.fresh_state(), targets)
+        targets[: self.first] = np.nan
         found = np.empty((fills, 5))
         equity = np.empty(n if keep_equity else 0)
         figures = np.empty(kernels.FIGURES)
