@@ -299,8 +299,8 @@ def test_what_goes_wrong_in_the_boards_thread_is_raised_where_somebody_plays(
         raise ReplayError(f"no {what}")
 
     with Board(tmp_path, dict, fail) as board:
-        with pytest.raises(ReplayError, match="did not answer within 5 s"):
-            ask(tmp_path, "pause")
+        with pytest.raises(ReplayError, match="did not answer within 1 s"):
+            ask(tmp_path, "pause", wait_s=1)
         with pytest.raises(ReplayError, match="no pause"):
             board.publish({})
 
@@ -340,12 +340,14 @@ def test_start_plays_a_configuration_and_names_what_it_does_not_do(spy: Path, fi
     assert said.code == 0, said.err
     assert "march: backtest from 2011-03-10 to before 2011-03-16, as fast as it goes" in said.out
     assert "plays XNYS:SPY/1m@1\nbuilds 5m\n" in said.out
-    assert said.out.count("XNYS closed   390 bars   100.0% complete") == 4
+    assert said.out.count("XNYS closed   390 bars   100.0 % complete") == 4
     assert said.out.endswith("march: done, 4 sessions\n")
     assert "not done: asset_class: an instrument's venue says what it is" in said.err
     shown = openbell("system", "status")
     assert "stopped (done)" in shown.out
     assert "4 of 4" in shown.out
+    assert "XNYS:SPY/1m@1" in shown.out
+    assert str(file) in shown.out
 
 
 def test_missing_bars_are_filled_and_that_is_said(spy: Path, place: Path) -> None:
@@ -360,7 +362,7 @@ def test_missing_bars_are_filled_and_that_is_said(spy: Path, place: Path) -> Non
     )
     said = openbell("system", "start", "fill.json", "--lake", str(place / "holed"))
     assert "fills missing bars from ARCX:SPY/1m" in said.out
-    assert "XNYS closed   390 bars   100.0% complete" in said.out
+    assert "XNYS closed   390 bars   100.0 % complete" in said.out
     assert "39 bars were missing when they were due; 39 filled from ARCX:SPY/1m@1" in said.out
 
 

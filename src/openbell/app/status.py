@@ -22,7 +22,7 @@ Ask = Literal["pause", "resume", "stop"]
 ASKS: tuple[Ask, ...] = ("pause", "resume", "stop")
 
 _EVERY_S = 0.25  # how often a question is looked for; a status is written every second time
-_WAIT_S = 5.0
+_JOIN_S = 5.0
 _SIZE_MAX = 1_000_000  # bytes that are read of a file
 
 
@@ -69,10 +69,10 @@ class Board:
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
-        self._thread.join(_WAIT_S)
+        self._thread.join(_JOIN_S)
         try:
             if self._thread.is_alive():
-                raise ReplayError(f"{self._thread.name} is still busy after {_WAIT_S:g} s")
+                raise ReplayError(f"{self._thread.name} is still busy after {_JOIN_S:g} s")
             self._write()
         finally:
             self._held.__exit__(None, None, None)
@@ -130,7 +130,7 @@ def read_status(folder: Path) -> dict[str, Any] | None:
     return {**found, "is_alive": _is_held(folder)}
 
 
-def ask(folder: Path, what: Ask) -> dict[str, Any]:
+def ask(folder: Path, what: Ask, *, wait_s: float = 5.0) -> dict[str, Any]:
     """Ask the running system for something, and wait until it is done; give its status.
 
     Raises
@@ -138,7 +138,7 @@ def ask(folder: Path, what: Ask) -> dict[str, Any]:
     NotRecordedError
         If no system is running there, or it ends before it answers.
     ReplayError
-        If it does not answer within five seconds.
+        If it does not answer in time.
     """
     if not _is_held(folder):
         raise NotRecordedError(
@@ -147,7 +147,7 @@ def ask(folder: Path, what: Ask) -> dict[str, Any]:
     own = secrets.token_hex(8)
     _replace(folder / "ask.json", {"ask": what, "id": own})
     pause = threading.Event()
-    for _ in range(round(_WAIT_S / 0.05)):
+    for _ in range(round(wait_s / 0.05)):
         pause.wait(0.05)
         status = _read(folder / "status.json") or {}
         if status.get("answered") == own:
@@ -156,7 +156,7 @@ def ask(folder: Path, what: Ask) -> dict[str, Any]:
         if not _is_held(folder):
             raise NotRecordedError("the system ended before it answered")
     raise ReplayError(
-        f"the system did not answer within {_WAIT_S:g} s", hint="openbell system status"
+        f"the system did not answer within {wait_s:g} s", hint="openbell system status"
     )
 
 

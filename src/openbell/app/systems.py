@@ -16,6 +16,7 @@ from openbell.market.instrument import Instrument, Series
 from openbell.market.moments import SECOND_NS, iso, local
 from openbell.market.progress import CancelToken
 from openbell.market.timeframe import timeframe
+from openbell.quality.report import percent
 from openbell.replay import kernels
 from openbell.replay.pacing import Pace
 from openbell.replay.system import System
@@ -230,7 +231,7 @@ class Player:
             self._told_ns = wiring.now_ns()
             self.tell(
                 f"{shown['session_date']} {shown['local_time']}"
-                f"   {shown['completeness']:.1%} complete   {_speed(self._pace.speed)}"
+                f"   {percent(shown['completeness'])} complete   {_speed(self._pace.speed)}"
             )
 
     def _close(self, played: Any, cause: str) -> None:
@@ -246,7 +247,7 @@ class Player:
         self._told_ns = wiring.now_ns()
         self.tell(
             f"{row['session']} {data.calendar} closed   {row['bars']:,} bars"
-            f"   {row['completeness']:.1%} complete" + ("   streams dry" if cause == "dry" else "")
+            f"   {percent(data.completeness)} complete" + "   streams dry" * (cause == "dry")
         )
 
     @property
@@ -287,6 +288,10 @@ class Player:
             "mode": self.config.mode,
             "name": self.config.name,
             "config": self.source,
+            "plays": [str(pin) for pin in self.system.plan.pins],
+            "derived": list(self.system.plan.derived),
+            "start_date": self.config.start,
+            "end_date": self.config.end,
             "speed": self._pace.speed,
             "started": iso(self._since_ns),
             "updated": iso(wiring.now_ns()),

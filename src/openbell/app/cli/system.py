@@ -159,21 +159,26 @@ def _show(found: dict[str, Any]) -> None:
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """What a person wants to know, in order; what is not known is left out."""
+    from openbell.quality.report import percent
+
     state = found["state"]
     if state != "stopped" and not found["is_alive"]:
         state = f"gone: process {found.get('pid')} ended without a word while it was {state}"
     elif found.get("end"):
         state = f"{state} ({found['end']})"
-    plain = ("name", "mode", "config", "session_date", "local_time", "time")
+    plain = (
+        "name", "mode", "config", "start_date", "end_date", "session_date", "local_time", "time"
+    )  # fmt: skip
     rows = [("state", state)]
     rows += [(name.replace("_", " "), str(found[name])) for name in plain if found.get(name)]
+    rows += [(name, ", ".join(found[name])) for name in ("plays", "derived") if found.get(name)]
     if "sessions" in found:
         rows.append(("sessions closed", f"{found['sessions_closed']} of {found['sessions']}"))
     if "speed" in found:
         rows.append(("speed", f"{found['speed']:g}×" if found["speed"] else "as fast as it goes"))
     for name, one in found.get("symbols", {}).items():
         bars = "" if one["bars"] is None else f"   {one['bars']:,} bars"
-        rows.append((name, f"{one['completeness']:.1%} complete{bars}"))
+        rows.append((name, f"{percent(one['completeness'])} complete{bars}"))
     rows += [(n, str(found[n])) for n in ("pid", "started", "updated") if n in found]
     return rows
 
