@@ -6,7 +6,7 @@ with slow reads and other speeds. A failing seed is named, and fails again:
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,8 @@ def play(seed: int) -> None:
         speed = chance.choice([0.0, 60.0, 360.0, 100_000.0])
         pace = Pace(speed, simulation) if chance.random() < 0.9 else None
         store: Any = Slow(simulation)
-        system = System(store, plan(), {}, pace=pace, scheduler=simulation)
+        chosen = replace(plan(), prefetch=chance.randrange(3))
+        system = System(store, chosen, {}, pace=pace, scheduler=simulation)
         followers = [system.follow(f"f{k}", capacity=3) for k in range(chance.randrange(3))]
         seen: list[list[int]] = [[] for _ in followers]
         others = [

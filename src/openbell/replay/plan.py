@@ -33,6 +33,9 @@ class ReplayPlan:
     sessions_per_chunk
         How many sessions are prepared at once; 0 lets the size of the data decide. Changes
         nothing but speed and memory.
+    prefetch
+        How many chunks are prepared ahead, beside the replay; 0 prepares each when its turn
+        comes. Changes nothing but speed and memory.
     calendars
         Calendars to use instead of the venue's own, by instrument name.
     fill
@@ -56,6 +59,7 @@ class ReplayPlan:
     trailing: int = 0
     history: int = 500
     sessions_per_chunk: int = 0
+    prefetch: int = 1
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     fill: tuple[Pin, ...] = ()
     check_ns: int = MINUTE_NS

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from openbell.market.errors import ReplayError
-from openbell.replay.scheduler import Scheduler, Threads
+from openbell.replay.scheduler import Scheduler, Threads, Worker
 
 T = TypeVar("T")
 _JOIN_S = 30.0
@@ -22,7 +22,7 @@ class Prefetcher(Generic[T]):
     items
         Reads only what was pinned at the start; emits no events.
     ahead
-        How many prepared items may wait.
+        How many prepared items may wait; 0 to run the iterator where its items are taken.
 
     Attributes
     ----------
@@ -42,9 +42,14 @@ class Prefetcher(Generic[T]):
         self._error: BaseException | None = None
         self._is_over = False
         self._is_closed = False
-        self._worker = self._scheduler.start("openbell-prefetch", self._run)
+        self._worker: Worker | None = None
+        if ahead:
+            self._worker = self._scheduler.start("openbell-prefetch", self._run)
 
     def __iter__(self) -> Iterator[T]:
+        if self._worker is None:
+            yield from self._items
+            return
         while True:
             with self._monitor:
                 self._await_item()
@@ -61,6 +66,8 @@ class Prefetcher(Generic[T]):
         with self._monitor:
             self._is_closed = True
             self._monitor.notify_all()
+        if self._worker is None:
+            return
         self._worker.join(timeout_s)
         if self._worker.is_alive():
             raise ReplayError(f"{self._worker.name} is still busy after {timeout_s} s")

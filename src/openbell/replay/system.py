@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Self
 from openbell.market.calendars import Calendar, calendar
 from openbell.market.errors import ReplayError, UsageError
 from openbell.market.instrument import Instrument, Pin, Series
-from openbell.market.moments import START_OF_TIME_NS
+from openbell.market.moments import SECOND_NS, START_OF_TIME_NS
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
 from openbell.replay import kernels
@@ -142,6 +142,11 @@ class System:
         return self._supply.counts
 
     @property
+    def prefetch_wait_s(self) -> float:
+        """How long the replay waited for sessions that were not prepared yet."""
+        return self._prefetch.waited_ns / SECOND_NS if self._prefetch is not None else 0.0
+
+    @property
     def session_ended(self) -> SessionEnded | None:
         """The session that closed last, and why; None before the first."""
         return self.coordinator.ended[-1] if self.coordinator.ended else None
@@ -181,7 +186,7 @@ class System:
         """Begin: prefetch reads and prepares the first sessions. A system starts once."""
         if self._prefetch is not None:
             raise ReplayError("this system was started before", hint="build a new one")
-        self._prefetch = Prefetcher(self._supply.chunks(), self._scheduler)
+        self._prefetch = self._prepare()
 
     def stop(self) -> None:
         """End what runs beside it, in order: pace, followers, prefetch. May be called again.
@@ -348,7 +353,11 @@ class System:
         assert self._prefetch is not None
         self._prefetch.close()
         self._supply = self._make_supply()
-        self._prefetch = Prefetcher(self._supply.chunks(after_ns), self._scheduler)
+        self._prefetch = self._prepare(after_ns)
+
+    def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[Chunk]:
+        chunks = self._supply.chunks(after_ns)
+        return Prefetcher(chunks, self._scheduler, ahead=self.plan.prefetch)
 
     def _change_streams(self) -> None:
         """Go on with other streams; there is no going back over the change."""
