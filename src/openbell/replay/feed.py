@@ -101,6 +101,10 @@ class Feed:
             self.counts.over_close += int(np.count_nonzero(rows.known_ns < rows.data.end_ns))
         return rows
 
+    def skip(self, to_ns: int) -> None:
+        """Leave out, unread, what starts before a moment and was not taken."""
+        self._at_ns = max(self._at_ns, min(to_ns, self._end_ns))
+
     def finish(self, agenda: Agenda) -> None:
         """Count what is left after the last session's close."""
         rest = self._read(self._at_ns, max(self._end_ns, self._at_ns))
@@ -205,13 +209,19 @@ class DerivedFeed:
 
 
 def picked(rows: Rows, which: Any) -> Rows:
-    """The rows that a slice, mask or index array picks."""
+    """The rows that a slice, mask or index array picks; columns that stay whole are not copied."""
+    if getattr(which, "dtype", None) == np.bool_:
+        count = int(np.count_nonzero(which))
+        which = slice(count) if count in (0, len(which)) else which
     origin = None if rows.origin is None else rows.origin[which]
     return Rows(rows.data.take(which), rows.known_ns[which], rows.session[which], None, origin)
 
 
 def joined(*parts: Rows) -> Rows:
     """The rows of all parts, one after the other; all or none have an origin."""
+    parts = tuple(part for part in parts if len(part.session)) or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
     origins = [part.origin for part in parts if part.origin is not None]
     return Rows(
         type(parts[0].data).joined([part.data for part in parts]),

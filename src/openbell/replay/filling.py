@@ -126,6 +126,14 @@ class _Slots(NamedTuple):
     expected: Flags
 
 
+class _Missing(NamedTuple):
+    """A session that had gaps: its slots, and at which ask the base's own bar is there."""
+
+    played: Played
+    slots: _Slots
+    base: Ints
+
+
 class _Kept:
     """The rows of a feed that belong to sessions which are not over."""
 
@@ -139,8 +147,8 @@ class _Kept:
 
     def leave(self, until_ns: int, agenda: Agenda) -> None:
         """Forget sessions that close up to and including a moment."""
-        assert self._rows is not None
-        self._rows = picked(self._rows, agenda.close_ns[self._rows.session] > until_ns)
+        if self._rows is not None:
+            self._rows = picked(self._rows, agenda.close_ns[self._rows.session] > until_ns)
 
 
 class FillFeed:
@@ -166,57 +174,73 @@ class FillFeed:
         self.counts = UpkeepCounts(filled={str(pin): 0 for _, pin, _ in filling.sources})
         self._filling = filling
         self._width_ns = base.series.timeframe.width_ns
+        self._base = _Kept()
         own = [feed for _, _, feed in filling.sources]
-        self._kept = {feed: _Kept() for feed in (base, *own, *filling.evidence)}
+        self._kept = {feed: _Kept() for feed in (*own, *filling.evidence)}
         self._after_ns = self._until_ns = START_OF_TIME_NS
-        self._made = self._rows([])
+        none = np.empty(0, np.int64)
+        self._made = self._nothing = Rows(self.empty(), none, none, None, none)
 
     def empty(self) -> Columns:
         """No bars."""
         return Bars.empty(self.series)
 
     def build(self, base: Rows, until_ns: int, agenda: Agenda) -> Rows:
-        """The bars released up to and including a moment, and not before; the same if repeated."""
+        """The bars released up to and including a moment, and not before; the same if repeated.
+
+        What can be filled from is read only where there are gaps.
+        """
         if until_ns == self._until_ns:
             return self._made
-        after_ns = self._after_ns = self._until_ns
-        self._until_ns = until_ns
-        known = {
-            feed: kept.add(base if feed is self.base else feed.take(until_ns, agenda))
-            for feed, kept in self._kept.items()
-        }
-        sources = [self._bars(known[feed], agenda) for _, _, feed in self._filling.sources]
-        parts = [
-            picked(found, (found.known_ns > after_ns) & (found.known_ns <= until_ns))
-            for played in agenda.running(self.base.calendar, after_ns, until_ns)
-            for found in self._of_session(played, known, sources)
-        ]
-        for kept in self._kept.values():
+        self._after_ns, self._until_ns = self._until_ns, until_ns
+        rows = self._base.add(base)
+        running = agenda.running(self.base.calendar, self._after_ns, until_ns)
+        gaps = [found for played in running if (found := self._gaps_of(played, rows))]
+        self._made = _in_order(self._nothing, *(self._fill(gaps, agenda) if gaps else ()))
+        goes_on = (p.session.open_ns for p in running if p.session.close_ns > until_ns)
+        begin_ns = min(goes_on, default=until_ns)
+        self._base.leave(until_ns, agenda)
+        for feed, kept in self._kept.items():
             kept.leave(until_ns, agenda)
-        self._made = self._rows(parts)
+            feed.skip(begin_ns)
         return self._made
 
+    def _gaps_of(self, played: Played, rows: Rows) -> _Missing | None:
+        """The slots of a session, if a bar is missing when it is due."""
+        slots = self._slots(played.regular)
+        base, _ = self._asks(slots, played, rows)
+        return _Missing(played, slots, base) if (slots.expected & (base > 0)).any() else None
+
+    def _fill(self, gaps: Sequence[_Missing], agenda: Agenda) -> list[Rows]:
+        """What is released for gaps in the present stretch, by session and source."""
+        known = {
+            feed: kept.add(feed.take(self._until_ns, agenda)) for feed, kept in self._kept.items()
+        }
+        sources = [self._bars(known[feed], agenda) for _, _, feed in self._filling.sources]
+        return [
+            picked(each, (each.known_ns > self._after_ns) & (each.known_ns <= self._until_ns))
+            for gap in gaps
+            for each in self._of_session(gap, known, sources)
+        ]
+
     def _of_session(
-        self, played: Played, known: dict[Feed, Rows], sources: Sequence[Rows]
+        self, gap: _Missing, known: dict[Feed, Rows], sources: Sequence[Rows]
     ) -> list[Rows]:
         """What is filled of a session, by source; each known when it is released."""
+        played, slots, base = gap
         session, check_ns = played.regular, self._filling.check_ns
-        slots = self._slots(session)
-        base, _ = self._asks(slots, played, known[self.base])
-        wanted = slots.expected & (base > 0)
-        if not wanted.any():
-            return []
-        quiet = wanted & self._quiet(slots, played, known)
         found = [self._asks(slots, played, rows) for rows in sources]
         asks = np.stack([base, *(asks for asks, _ in found)])
         which, ask = asks.argmin(axis=0), np.minimum(asks.min(axis=0), self._filling.retries + 1)
+        wanted = slots.expected & (base > 0)
+        quiet = wanted & self._quiet(slots, played, known)
         wanted &= ~quiet
         filled = wanted & (which > 0) & (ask <= self._filling.retries)
-        asked_ns = np.minimum(slots.asked_ns + ask * check_ns, session.close_ns)
-        release_ns = np.minimum(asked_ns + check_ns, session.close_ns)
         if self._after_ns < session.close_ns <= self._until_ns:
             self._count(slots, session, wanted, which * filled, ask)
             self.counts.quiet += int(quiet.sum())
+        asked_ns = np.minimum(slots.asked_ns + ask * check_ns, session.close_ns)
+        release_ns = np.minimum(asked_ns + check_ns, session.close_ns)
         parts = []
         for nth, (rows, (_, row)) in enumerate(zip(sources, found, strict=True), 1):
             mine = filled & (which == nth)
@@ -296,11 +320,13 @@ class FillFeed:
         filled = columns["label"] | FILLED
         return rows._replace(data=Bars(self.series, **(columns | {"label": filled})))
 
-    def _rows(self, parts: Sequence[Rows]) -> Rows:
-        """All parts in the order they are released."""
-        none = np.empty(0, np.int64)
-        rows = joined(Rows(self.empty(), none, none, None, none), *parts)
-        return picked(rows, np.lexsort((rows.data.key_ns, rows.known_ns)))
+
+def _in_order(*parts: Rows) -> Rows:
+    """All parts in the order they are released."""
+    rows = joined(*parts)
+    if not len(rows.session):
+        return rows
+    return picked(rows, np.lexsort((rows.data.key_ns, rows.known_ns)))
 
 
 class FilledDerived(DerivedFeed):
@@ -320,14 +346,15 @@ class FilledDerived(DerivedFeed):
         self.fills = fills
         self._until_ns = START_OF_TIME_NS
         self._rows = Rows(fills.empty(), none, none, None, none)
-        self.revised = Rows(self.empty(), none, none, none, none)
+        self._nothing = self.revised = Rows(self.empty(), none, none, none, none)
 
     def build(self, base: Rows, until_ns: int, agenda: Agenda) -> Rows:
         """As `DerivedFeed.build`."""
         fills = self.fills.build(base, until_ns, agenda)
         after_ns, self._until_ns = self._until_ns, until_ns
         rows = joined(self._rows, base._replace(origin=np.zeros_like(base.session)), fills)
-        rows = picked(rows, np.argsort(rows.data.key_ns, kind="stable"))
+        if len(fills.session):
+            rows = picked(rows, np.argsort(rows.data.key_ns, kind="stable"))
         rows, begins, ends = self._binned(rows, agenda)
         assert rows.origin is not None
         is_base = rows.origin == 0
@@ -343,6 +370,8 @@ class FilledDerived(DerivedFeed):
     def _again(self, rows: Rows, begins: Ints, ends: Ints, late: Flags, agenda: Agenda) -> Rows:
         """For each moment and bar in which late rows were released: the bar with them."""
         assert rows.origin is not None
+        if not late.any():
+            return self._nothing
         known, begin = np.unique(np.stack([rows.known_ns[late], begins[late]]), axis=1)
         bounds = np.searchsorted(begins, begin), np.searchsorted(begins, begin, side="right")
         members = [
