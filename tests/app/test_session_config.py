@@ -254,6 +254,8 @@ def test_every_exchange_group_has_calendars() -> None:
         (f"{DATA}.scaners", [], f"{DATA}.scaners: is not a known field; is `scanners` meant?"),
         (f"{DATA}.historical_bars", {}, f"{DATA}.historical: is given besides historical_bars"),
         (f"{DATA}.scanners", "none", f"{DATA}.scanners: must be a list, not 'none'"),
+        (f"{DATA}.historical.enable_quality", "yes", "must be true or false, not 'yes'"),
+        (f"{DATA}.gap_filler.max_retries", 10**400, "must be a whole number, at least 1"),
         (DATA, [], "session_data_config: must be an object, not []"),
         (DATA, ..., f"{DATA}.symbols: no streams are given"),
     ],
@@ -296,6 +298,8 @@ def test_mistakes_in_the_newer_form_are_named_by_their_path(
         ),
         ("api_config.data_api", "yahoo", "api_config.data_api: must be one of alpaca, schwab"),
         ("metadata", [], "metadata: must be an object"),
+        ("trading_config.max_buying_power", 0, "must be a number, above 0, not 0"),
+        ("backtest_config.speed_multiplier", float("inf"), "at most 1,000,000,000, not inf"),
         (f"{DATA}.data_upkeep.check_interval_seconds", 1.5, "must be a whole number"),
     ],
 )

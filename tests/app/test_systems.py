@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -20,7 +21,7 @@ from openbell.app.session_config import SessionConfig, session_config
 from openbell.app.status import Board, ask, read_status
 from openbell.app.systems import Player, build, resolve
 from openbell.market.bars import Bars
-from openbell.market.errors import NotRecordedError, ReplayError, StoreError, UsageError
+from openbell.market.errors import NotRecordedError, ReplayError, RunError, StoreError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.progress import CancelToken
 from tests.commands import openbell, started
@@ -262,6 +263,34 @@ def test_the_status_of_a_paced_system_goes_on_while_it_plays(spy: Path, tmp_path
         assert status["session_date"] == "2011-03-10"
 
 
+def test_a_session_that_goes_on_is_told_of(spy: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    own, cancel = player(spy, lines, 3600.0), CancelToken()
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        cancel.cancel()
+
+    own.report_every_s, own.tell = 0.0, tell
+    assert own.play(tmp_path / "state", cancel) == "interrupted"
+    (line,) = lines
+    assert re.fullmatch(r"2011-03-10 09:\d\d:00 EST   100.0 % complete   3600×", line)
+
+
+def test_a_system_that_fails_says_so_in_its_status(spy: Path, tmp_path: Path) -> None:
+    def fail(line: str) -> None:
+        raise RunError(line)
+
+    own = player(spy, [])
+    own.tell = fail
+    with pytest.raises(RunError, match="2011-03-10 XNYS closed"):
+        own.play(tmp_path / "state", CancelToken())
+    status = read_status(tmp_path / "state")
+    assert status is not None
+    assert (status["state"], status["end"]) == ("stopped", "failed")
+    assert own.system.state == "stopped"
+
+
 def test_a_folder_has_one_system_at_a_time(spy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with playing(spy, folder, 60.0), pytest.raises(StoreError, match=r"running in .* already"):
@@ -282,6 +311,21 @@ def test_a_folder_that_others_may_write_to_is_refused(spy: Path, tmp_path: Path)
     folder.chmod(0o777)
     with pytest.raises(StoreError, match="others than you may write to"):
         player(spy, []).play(folder, CancelToken())
+
+
+def test_a_folder_that_cannot_be_made_is_named(spy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made: "):
+        player(spy, []).play(tmp_path / "file" / "state", CancelToken())
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(spy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="lock cannot be opened"):
+        player(spy, []).play(folder, CancelToken())
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_nothing_can_be_asked_where_no_system_runs(spy: Path, tmp_path: Path) -> None:

@@ -21,8 +21,6 @@ from openbell.replay import kernels
 from openbell.replay.pacing import Pace
 from openbell.replay.system import System
 
-_REPORT_NS = 5 * SECOND_NS  # of real time between two lines about a session that goes on
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -150,7 +148,8 @@ def build(config: SessionConfig, asked: Asked, lake: Lake) -> System:
     """
     if config.mode == "live":
         raise UsageError(
-            "a live system takes no session configuration yet", hint="see: openbell record --help"
+            "a live system takes no session configuration yet",
+            hint="set the mode to backtest to play what is stored",
         )
     return replay(
         asked.refs, lake=lake, start=config.start, end=config.end, derived=asked.derived,
@@ -173,6 +172,8 @@ class Player:
         Called with lines about how far it is: at every close, and now and then in between.
     sessions
         Rows of the sessions that have closed.
+    report_every_s
+        Seconds of real time between two lines about a session that goes on.
     end
         How it ended: ``done``, ``stopped`` when asked for, ``interrupted``, or ``failed``.
     """
@@ -182,6 +183,7 @@ class Player:
     source: str
     tell: Callable[[str], None]
     sessions: list[dict[str, Any]] = field(default_factory=list)
+    report_every_s: float = 5.0
     end: str = ""
     _told_ns: int = 0
     _since_ns: int = 0
@@ -227,8 +229,9 @@ class Player:
     def _publish(self, board: Board) -> None:
         shown = self._shown()
         board.publish(shown)
-        if shown["session_date"] and wiring.now_ns() - self._told_ns > _REPORT_NS:
-            self._told_ns = wiring.now_ns()
+        now_ns = wiring.now_ns()
+        if shown["session_date"] and now_ns - self._told_ns > self.report_every_s * SECOND_NS:
+            self._told_ns = now_ns
             self.tell(
                 f"{shown['session_date']} {shown['local_time']}"
                 f"   {percent(shown['completeness'])} complete   {_speed(self._pace.speed)}"
