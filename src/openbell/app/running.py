@@ -25,7 +25,7 @@ from openbell.ports import RunRecord
 
 AnyLake = Lake | Path | str | None
 
-for _suffix in (".js", ".cjs", ".mjs"):
+for _suffix in wiring.NODE_SUFFIXES:
     add_loader(_suffix, wiring.node_strategy)
 
 

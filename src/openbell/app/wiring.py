@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from openbell.market import calendars
 from openbell.market.errors import UsageError
@@ -68,14 +68,24 @@ def open_runs(folder: Path) -> RunStore:
     return RunFolder(folder)
 
 
-def node_strategy(path: Path, name: str) -> "type[Strategy]":
-    """The class of a strategy in a Node file, run over the Redis of this process's settings."""
+NODE_SUFFIXES = (".js", ".cjs", ".mjs")
+
+
+def node_strategy(path: Path, name: str, **changes: Any) -> "type[Strategy]":
+    """The class of a strategy in a Node file, run over the Redis of this process's settings.
+
+    Parameters
+    ----------
+    changes
+        To the `Setup` that the settings give.
+    """
     from openbell.app.settings import settings
     from openbell.bridge.link import Setup
     from openbell.bridge.remote import remote_strategy
 
     here = settings()
-    return remote_strategy(path, name, Setup(redis_url=here.redis_url, cache=here.cache))
+    setup = Setup(**{"redis_url": here.redis_url, "cache": here.cache, **changes})
+    return remote_strategy(path, name, setup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

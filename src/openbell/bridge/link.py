@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from openbell.bridge.bot import mock_bot
 from openbell.bridge.child import Child, Limits
 from openbell.bridge.node import RUNNER, find_node, install_redis, node_path
 from openbell.bridge.transport import Answer, Kind, Transport
@@ -48,6 +49,10 @@ class Setup:
         Wall time a message may take to be answered.
     limits
         Of the runner's process.
+    bot
+        Whether the mock bot runs beside it.
+    told
+        Is given the statistics of each run at its end.
     """
 
     redis_url: str = ""
@@ -56,6 +61,8 @@ class Setup:
     modules: Sequence[Path] = ()
     within_s: float = 30.0
     limits: Limits = field(default_factory=Limits)
+    bot: bool = False
+    told: Callable[[Mapping[str, int]], object] | None = None
 
 
 class Link:
@@ -100,13 +107,15 @@ class Link:
         self._config = {"botId": bot, "symbol": symbol, **config}
         self._stack = ExitStack()
         self._child: Child | None = None
+        self._bot: Mapping[str, int] = {}
         self._transport: Transport | None = None
 
     @property
     def statistics(self) -> dict[str, int]:
-        """Those of the transport, and how often the process died."""
+        """Those of the transport, how often the process died, and at the end those of the bot."""
         found = dict(self._transport.statistics) if self._transport else {}
-        return {**found, "deaths": self._child.deaths if self._child else 0}
+        bot = {f"bot_{name}": count for name, count in self._bot.items()}
+        return {**found, "deaths": self._child.deaths if self._child else 0, **bot}
 
     @property
     def pid(self) -> int:
@@ -130,7 +139,13 @@ class Link:
             self.send("init", {"config": self._config, "seed": self._seed})
             for beside in self._beside:
                 self._stack.enter_context(beside(url, lambda: transport.told_ns))
-            self._child = self._make_child(url)
+            node = Path(self._setup.node) if self._setup.node else find_node()
+            modules = self._modules(node)
+            if self._setup.bot:
+                limits = self._setup.limits
+                bot = mock_bot(url, self._config, node, modules, limits)
+                self._bot = self._stack.enter_context(bot)
+            self._child = self._make_child(url, node, modules)
             self._stack.callback(self._child.stop)
             self._child.start()
             return self._ask(self._setup.limits.ready_s)[-1] or {}
@@ -178,14 +193,13 @@ class Link:
 
         return Compatible(url, self._config["botId"], watch=self._watch, wait_s=self._wait_s)
 
-    def _make_child(self, url: str) -> Child:
+    def _make_child(self, url: str, node: Path, modules: Sequence[Path]) -> Child:
         place = urlsplit(url)
         config = {
             **self._config,
             "redisHost": place.hostname or "127.0.0.1",
             "redisPort": place.port or 6379,
         }
-        node = Path(self._setup.node) if self._setup.node else find_node()
         words = [
             str(node),
             f"--max-old-space-size={self._setup.limits.memory_mb}",
@@ -200,20 +214,20 @@ class Link:
         environment = {
             "OPENBELL_REDIS_URL": url,
             "OPENBELL_RUN": self._run,
-            "NODE_PATH": node_path(*self._modules(node)),
+            "NODE_PATH": node_path(*modules),
         }
         limits = self._setup.limits
         return Child(words, environment, limits=limits, got=lambda: self.statistics["answered"])
 
     def _modules(self, node: Path) -> Sequence[Path]:
         """Folders of modules, npm's `redis` among them where it is needed and not there."""
-        needs_redis = self._name == "compatible" or _ASKS_FOR_REDIS.search(
-            self._path.read_text(encoding="utf-8")
-        )
+        speaks = self._name == "compatible" or self._setup.bot
+        needs_redis = speaks or _ASKS_FOR_REDIS.search(self._path.read_text(encoding="utf-8"))
         places = (*self._setup.modules, *(p / "node_modules" for p in self._path.parents))
-        if not needs_redis or any((p / "redis").is_dir() for p in places) or not self._setup.cache:
-            return self._setup.modules
-        return (*self._setup.modules, install_redis(node, self._setup.cache))
+        found = next((place for place in places if (place / "redis").is_dir()), None)
+        if needs_redis and found is None and self._setup.cache:
+            found = install_redis(node, self._setup.cache)
+        return self._setup.modules if found is None else (*self._setup.modules, found)
 
     def _watch(self) -> bool:
         return self._child is not None and self._child.watch()

@@ -51,6 +51,7 @@ class RemoteStrategy(Strategy):
         own = {name: value for name, value in parameters.items() if name in self.describe()}
         self._config = {name: value for name, value in parameters.items() if name not in own}
         self._link: Link | None = None
+        self._history: HistoricalDataBootstrapService | None = None
         self._statistics: Mapping[str, int] = {}
         super().__init__(**own)
 
@@ -154,9 +155,18 @@ class RemoteStrategy(Strategy):
     def on_end(self) -> None:
         """Take down everything that was started for it."""
         link, self._link = self._link, None
-        if link is not None:
-            self._statistics = {**link.statistics, "refused": self._trader.refused}
-            link.close()
+        if link is None:
+            return
+        asked = self._history.get_statistics() if self._history else {}
+        link.close()
+        self._statistics = {
+            **link.statistics,
+            "refused": self._trader.refused,
+            "history_requests": asked.get("requests_received", 0),
+            "history_bars": asked.get("bars_generated", 0),
+        }
+        if self.setup.told:
+            self.setup.told(self._statistics)
 
     # Inside
 
@@ -198,7 +208,8 @@ class RemoteStrategy(Strategy):
             "clock": told_ns,
             "default_symbol": self._symbol,
         }
-        with connect(url) as client, HistoricalDataBootstrapService(client, config):
+        with connect(url) as client, HistoricalDataBootstrapService(client, config) as service:
+            self._history = service
             yield
 
 

@@ -87,35 +87,36 @@ def backtest(
       openbell backtest --config runs/7f3a91c2/files/config.json --fee-per-unit 0.005
     """
     given = dict(locals())
-    at = _lake(lake, runs=runs)
-    values = _values(given, at)
+    at = lake_at(lake, runs=runs)
+    values = values_of(given, at)
     from openbell.app.running import prepare, run_config
 
     loaded, plan = prepare(values)
     with working("running") as (progress, cancel):
         run = run_config(loaded, plan, at, progress=progress, cancel=cancel)
-    _keep(run, report=not no_report, png=png, as_json=as_json)
-    code = _code(run)
+    keep(run, report=not no_report, png=png, as_json=as_json)
+    code = code_of(run)
     if code:
         raise typer.Exit(code)
 
 
-def _lake(lake: Path | None, *, runs: Path | None = None, sweeps: Path | None = None) -> "Lake":
+def lake_at(lake: Path | None, *, runs: Path | None = None, sweeps: Path | None = None) -> "Lake":
+    """The lake a command works on, with its folders of runs and sweeps."""
     from openbell.app.lake import Lake, open_lake
     from openbell.app.settings import settings
 
     return Lake(open_lake(lake).store, settings(lake=lake, runs=runs, sweeps=sweeps))
 
 
-def _values(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:
+def values_of(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:
     """The settings of a run: the process's, then the file's, then the command's own."""
     from openbell.app.running import defaults, read_config
 
     values = defaults(at) | (read_config(given["config"]) if given["config"] else {})
     own = {name: given[name] for name in _NAMES if given.get(name) not in (None, "", [])}
-    if given["session"]:
+    if given.get("session"):
         own["session_start"], own["session_end"] = options.session_hours(given["session"])
-    costs = {name: given[name] for name in _COSTS if given[name] is not None}
+    costs = {name: given[name] for name in _COSTS if given.get(name) is not None}
     if costs:
         own["costs"] = {**values.get("costs", {}), **costs}
     if "min_quality" in own:
@@ -168,7 +169,7 @@ def _parameters(texts: Sequence[str]) -> dict[str, Any]:
     return {name: values[0] for name, values in grid.items()}
 
 
-def _keep(run: "Run", *, report: bool, png: Path | None, as_json: bool) -> None:
+def keep(run: "Run", *, report: bool, png: Path | None, as_json: bool) -> None:
     """Store the run and say what it came to."""
     folder = run.folder
     if run.is_kept_finished and run.status == "interrupted":
@@ -191,7 +192,8 @@ def _keep(run: "Run", *, report: bool, png: Path | None, as_json: bool) -> None:
         say_lines([f"picture: {png}"])
 
 
-def _code(run: "Run") -> int:
+def code_of(run: "Run") -> int:
+    """The exit code of a command that made a run."""
     if run.status == "interrupted":
         return INTERRUPTED
     if run.status == "done":
@@ -257,8 +259,8 @@ def sweep(
       openbell sweep rsi-reversion --on march --set n=7,14,21 --rank total_return --top 3
     """
     given = {**locals(), "set_": [], "min_quality": None, "benchmark": None}
-    at = _lake(lake, sweeps=sweeps)
-    values = _values(given, at)
+    at = lake_at(lake, sweeps=sweeps)
+    values = values_of(given, at)
     from openbell.app.running import prepare, sweep_config
     from openbell.backtest.sweep import parse_grid
 
@@ -335,7 +337,7 @@ def verify(
     """
     from openbell.app import running
 
-    at = _lake(lake)
+    at = lake_at(lake)
     with working("verifying") as (progress, cancel):
         found = running.verify(run, lake=at, runs=runs, progress=progress, cancel=cancel)
     if as_json:

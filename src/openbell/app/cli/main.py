@@ -10,12 +10,23 @@ import typer
 from typer.core import TyperGroup
 
 import openbell
-from openbell.app.cli import backtest, data, doctor, replay, runs, strategy, system
+from openbell.app.cli import backtest, bridge, data, doctor, replay, runs, strategy, system
 from openbell.app.cli.exits import DONE, FAILED, INTERRUPTED, WRONG_USAGE, exit_code
 from openbell.app.cli.terminal import complain, note, say_lines
 from openbell.market.errors import CancelledError, OpenbellError
 
-_ORDER = ("strategy", "data", "replay", "backtest", "sweep", "verify", "runs", "system", "doctor")
+_ORDER = (
+    "strategy",
+    "data",
+    "replay",
+    "backtest",
+    "sweep",
+    "verify",
+    "bridge",
+    "runs",
+    "system",
+    "doctor",
+)
 
 
 class _InOrder(TyperGroup):
@@ -67,6 +78,7 @@ app.command("replay")(replay.replay)
 app.command("backtest")(backtest.backtest)
 app.command("sweep")(backtest.sweep)
 app.command("verify")(backtest.verify)
+app.command("bridge")(bridge.bridge)
 app.add_typer(runs.app, name="runs")
 app.add_typer(system.app, name="system")
 app.command("doctor")(doctor.doctor)

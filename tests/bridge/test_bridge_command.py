@@ -1,0 +1,79 @@
+"""`openbell bridge`: the whole circuit as a person runs it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from openbell.bridge.redis_server import RedisServer
+from tests.commands import openbell
+from tests.house import ROOT
+
+SPY = "XNYS:SPY/1m"
+DAY = ("--on", SPY, "--from", "2011-03-03", "--to", "2011-03-04", "--set", "minEMASpread=0.02")
+
+
+@pytest.fixture
+def node(place: Path) -> Path:
+    """The examples, with npm's `redis` beside them."""
+    folder = place / "node"
+    shutil.copytree(ROOT / "examples" / "node", folder)
+    (folder / "node_modules").unlink(missing_ok=True)
+    (folder / "node_modules").symlink_to(ROOT / "packages" / "node_modules")
+    return folder
+
+
+@pytest.fixture
+def url(_shared_server: RedisServer) -> str:
+    """A running Redis."""
+    return _shared_server.url
+
+
+@pytest.mark.parametrize("file", ["ema-strategy.js", "self-bootstrap-strategy.js"])
+def test_a_private_circuit_leaves_a_run_that_can_be_verified(
+    file: str, spy: Path, node: Path
+) -> None:
+    said = openbell("bridge", f"node/{file}", *DAY, "--set", "entry=cross", "--json")
+    assert said.code == 0, said.err
+    run = said.json
+    assert run["status"] == "done"
+    assert run["fills"] > 4
+    assert run["strategy"] == f"node/{file}:{file.removesuffix('.js')}"
+    assert Path(run["report"]).exists()
+    assert "answers" in said.err
+    assert ("1 history requests" in said.err) == (file != "ema-strategy.js")
+    verified = openbell("verify", run["id"])
+    assert verified.code == 0, verified.out
+
+
+def test_a_running_redis_and_the_originals_channels(spy: Path, node: Path, url: str) -> None:
+    said = openbell(
+        "bridge", "node/ema-strategy.js", *DAY, "--redis", url,
+        "--transport", "compatible", "--wait", "0.02", "--no-report",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert "compatible transport: what was decided depends on this machine's speed" in said.out
+    assert "messages carried by the bot" in said.err
+
+
+def test_a_redis_that_is_not_there_is_said(spy: Path, node: Path) -> None:
+    said = openbell("bridge", "node/ema-strategy.js", *DAY, "--redis", "redis://127.0.0.1:1")
+    assert said.code == 1
+    assert "Redis at 127.0.0.1:1 does not serve us" in said.out
+
+
+def test_what_is_no_node_strategy_is_refused(spy: Path) -> None:
+    said = openbell("bridge", "ema-cross", "--on", SPY)
+    assert said.code == 2
+    assert "`ema-cross` is no Node strategy" in said.err
+
+
+def test_a_slow_strategy_is_given_up_at_the_time_that_was_set(
+    spy: Path, place: Path, node: Path
+) -> None:
+    (place / "slow.js").write_text(
+        "module.exports = class Slow { processMarketData() { for (;;); } }"
+    )
+    said = openbell("bridge", "slow.js", *DAY, "--within", "0.5", "--no-bot", "--no-report")
+    assert said.code == 1
+    assert "was not answered in 0.5 s" in said.out
