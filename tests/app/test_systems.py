@@ -256,7 +256,7 @@ def test_the_status_of_a_paced_system_goes_on_while_it_plays(spy: Path, tmp_path
     folder = tmp_path / "state"
     with playing(spy, folder, 1800.0):
         first = moment(folder)
-        until(lambda: moment(folder) > first)
+        until(lambda: moment(folder) > first, 40.0)
         status = read_status(folder)
         assert status is not None
         assert (status["is_alive"], status["speed"], status["end"]) == (True, 1800.0, None)

@@ -203,6 +203,7 @@ class Player:
             self._answer(what, cancel)
 
         with Board(folder, self._live, answer) as board:
+            board.publish(self._shown())
             try:
                 with self.system:
                     self._play(board, cancel)
