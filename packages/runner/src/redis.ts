@@ -106,7 +106,7 @@ class RedisRunner {
       const heard = await this.askHistory();
       const waitMs = Math.min(leftMs, heard === 0 ? UNHEARD_MS : UNANSWERED_MS);
       const answer = await within(waitMs, answered);
-      if (answer) return readHistory(answer);
+      if (answer) return barsOf(answer);
       leftMs -= waitMs;
     }
     throw new MessageError(`nobody answered on ${channels.HISTORY_RESPONSE}; is the history service running?`);
@@ -214,6 +214,15 @@ class RedisRunner {
 
   private now(): string {
     return new Date(this.nowMs).toISOString();
+  }
+}
+
+function barsOf(answer: Message): Bar[] {
+  try {
+    return readHistory(answer);
+  } catch (error) {
+    if (!(error instanceof MessageError)) throw error;
+    throw new MessageError(`${error.message}; begin later, or set historicalBarsBack to 0 to go without history`);
   }
 }
 

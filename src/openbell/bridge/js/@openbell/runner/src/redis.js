@@ -132,7 +132,7 @@ class RedisRunner {
             const waitMs = Math.min(leftMs, heard === 0 ? UNHEARD_MS : UNANSWERED_MS);
             const answer = await within(waitMs, answered);
             if (answer)
-                return (0, messages_1.readHistory)(answer);
+                return barsOf(answer);
             leftMs -= waitMs;
         }
         throw new messages_1.MessageError(`nobody answered on ${channels.HISTORY_RESPONSE}; is the history service running?`);
@@ -238,6 +238,16 @@ class RedisRunner {
     }
     now() {
         return new Date(this.nowMs).toISOString();
+    }
+}
+function barsOf(answer) {
+    try {
+        return (0, messages_1.readHistory)(answer);
+    }
+    catch (error) {
+        if (!(error instanceof messages_1.MessageError))
+            throw error;
+        throw new messages_1.MessageError(`${error.message}; begin later, or set historicalBarsBack to 0 to go without history`);
     }
 }
 /** The value of a promise, or null if it takes longer. */
