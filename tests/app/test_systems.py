@@ -19,12 +19,13 @@ import openbell as ob
 from openbell.app.lake import Lake
 from openbell.app.session_config import SessionConfig, session_config
 from openbell.app.status import Board, ask, read_status
-from openbell.app.systems import Player, build, resolve
+from openbell.app.systems import Asked, Player, build, resolve
 from openbell.market.bars import Bars
 from openbell.market.errors import NotRecordedError, ReplayError, RunError, StoreError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.progress import CancelToken
 from tests.commands import openbell, started
+from tests.house import read
 from tests.quality.reading import equity_minutes, utc_minutes
 from tests.replay.playing import every_minute, trades
 
@@ -238,6 +239,7 @@ def test_a_running_system_is_paused_resumed_and_stopped_from_elsewhere(
     folder = tmp_path / "state"
     with playing(spy, folder, speed) as (own, thread):
         assert ask(folder, "pause")["state"] == "paused"
+        threading.Event().wait(0.1)  # a slice that was admitted before is released
         held = own.system.clock.now()
         threading.Event().wait(0.4)
         assert own.system.clock.now() == held
@@ -498,3 +500,25 @@ def test_readers_see_a_whole_status_whenever_they_look(spy: Path, tmp_path: Path
             found = orjson.loads((folder / "status.json").read_bytes())
             assert found["pid"] == os.getpid()
             assert found["state"] == "running"
+
+
+# The guide
+
+
+def test_the_guides_two_configurations_come_to_the_same_and_print_what_it_shows(
+    spy: Path,
+) -> None:
+    guide = read("docs/guides/session-config.md")
+    newer, older = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    at = ob.open_lake(spy)
+    for text in (newer, older):
+        wanted = session_config(json.loads(text))
+        assert wanted.not_done == ()
+        assert resolve(wanted, at) == Asked(("XNYS:SPY/1m",), ("5m", "1d"), ())
+        assert (wanted.start, wanted.end, wanted.speed) == ("2011-03-10", "2011-03-16", 360)
+        Path("session.json").write_text(text)
+        shown = openbell("system", "start", "session.json", "--dry-run")
+        assert f"--dry-run\n{shown.out}$ openbell" in guide
+    broken = newer.replace('"trailing_days": 2', '"trailing_days": 0')
+    Path("session.json").write_text(broken)
+    assert openbell("system", "start", "session.json").err.splitlines()[0] in guide
