@@ -21,6 +21,7 @@ from openbell.market.errors import NotRecordedError, RunError, UsageError
 from openbell.market.timeframe import timeframe
 from openbell.ports import Manifest
 from tests.backtest.made import Script, bars, flat, play, store_of
+from tests.replay.playing import trades
 from tests.report.spy import SPY, spy_bars
 
 # PyBroker calls what pandas is about to drop.
@@ -93,22 +94,23 @@ def regular() -> Bars:
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"),
+    ("name", "parameters", "sessions"),
     [
-        ("ema-cross", {"fast": 12, "slow": 26}),
-        ("ema-cross", {"fast": 9, "slow": 19, "short": True}),
-        ("rsi-reversion", {}),
-        ("donchian-breakout", {}),
+        ("ema-cross", {"fast": 12, "slow": 26}, 23),
+        ("ema-cross", {"fast": 9, "slow": 19, "short": True}, 8),
+        ("rsi-reversion", {}, 8),
+        ("donchian-breakout", {}, 8),
     ],
 )
 def test_market_orders_are_filled_alike_trade_by_trade(
-    name: str, parameters: dict[str, Any]
+    name: str, parameters: dict[str, Any], sessions: int
 ) -> None:
     strategy = load_strategy(name, parameters).strategy
-    native = play(strategy, regular())
-    result = played(strategy, regular())
+    data = regular().take(slice(0, 390 * sessions))
+    native = play(strategy, data)
+    result = played(strategy, data)
     assert theirs(result) == ours(native)
-    assert len(result.trades) > 20
+    assert len(result.trades) > sessions
     final = result.portfolio["market_value"].iloc[-1]
     assert final == pytest.approx(native.equity_end, rel=1e-12)
     assert result.log == []
@@ -462,6 +464,14 @@ def test_a_symbol_can_stand_for_a_version_and_a_cache_does_not_hide_a_new_one(
     }  # fmt: skip
 
 
+def test_the_widest_bars_that_fit_are_built_from() -> None:
+    half_hours = widen(regular(), timeframe("30m"))
+    source = OpenbellDataSource(store_of(regular(), half_hours))
+    for text, kind in (("45m", "1m"), ("1h", "30m"), ("30m", "30m"), ("15m", "1m")):
+        assert len(ask(source, text=text))
+        assert source.pins[SPY].series.kind == kind
+
+
 def test_corrupt_bars_are_left_out_and_counted() -> None:
     label = regular().label.copy()
     label[7] = CORRUPT
@@ -474,8 +484,13 @@ def test_what_the_source_cannot_give_is_an_error() -> None:
     source = OpenbellDataSource(store_of(regular()))
     with pytest.raises(NotRecordedError, match="QQQ"):
         ask(source, "XNYS:QQQ")
-    with pytest.raises(NotRecordedError, match="SPY/1s"):
+    with pytest.raises(NotRecordedError, match="no bars of XNYS:SPY are stored that make 1s bars"):
         ask(source, text="1s")
+    prints = OpenbellDataSource(
+        store_of(trades("MADE:COIN/trades", "2024-01-02T15:00")), {"T": "MADE:COIN/trades"}
+    )
+    with pytest.raises(UsageError, match="no timeframe"):
+        ask(prints, "T")
     with pytest.raises(UsageError, match="not an instrument"):
         ask(source, "SPY")
     with pytest.raises(UsageError, match="no timeframe"):

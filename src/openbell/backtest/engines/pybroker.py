@@ -11,7 +11,7 @@ What PyBroker does otherwise than the native engine is listed in ``docs/guides/p
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 import numpy as np
@@ -20,13 +20,13 @@ from openbell.backtest.config import Hours, RunConfig
 from openbell.backtest.result import LogLine
 from openbell.backtest.strategy import Strategy, overrides
 from openbell.market.bars import Bars
-from openbell.market.build import widen
+from openbell.market.build import require_wider, widen
 from openbell.market.calendars import calendar
 from openbell.market.columns import CORRUPT
 from openbell.market.errors import MissingExtraError, NotRecordedError, UsageError
 from openbell.market.instrument import Instrument, Pin
 from openbell.market.moments import SECOND_NS, to_ns
-from openbell.market.timeframe import CODES, timeframe
+from openbell.market.timeframe import CODES, Timeframe, timeframe
 from openbell.ports import ReadStore
 from openbell.replay.plan import ReplayPlan
 
@@ -47,8 +47,8 @@ class OpenbellDataSource(DataSource):
     """Gives PyBroker what a store holds: bars of the timeframe it asks for, wider ones built.
 
     Symbols are instruments, ``XNYS:SPY``. Dates are the bars' starts in UTC, without a zone, as
-    PyBroker has them; of a range both ends are included. Corrupt bars are left out and counted.
-    Nothing is kept in PyBroker's own cache, which would not notice a new version.
+    PyBroker has them; of a range both ends are included. Bars that are corrupt or in no session are
+    left out and counted. PyBroker's own cache is not used: it would not notice a new version.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class OpenbellDataSource(DataSource):
     pins
         By symbol, the version that was read last.
     withheld
-        By symbol, how many corrupt bars were left out of it.
+        By symbol, how many bars were left out of it because they are corrupt or in no session.
     """
 
     def __init__(
@@ -115,27 +115,38 @@ class OpenbellDataSource(DataSource):
 
     def _bars(self, symbol: str, code: str) -> Bars:
         """All sane bars of a symbol, in the hours asked for, of a timeframe."""
-        pin = self._pin(symbol, code)
+        pin = self._pin(symbol, timeframe(code))
         info = self._store.info(pin)
         rows = self._store.read(pin, info.first_ns, info.last_ns + 1)
         assert isinstance(rows, Bars)
-        corrupt = (rows.label & CORRUPT) != 0
-        self.pins[symbol], self.withheld[symbol] = pin, int(np.count_nonzero(corrupt))
-        kept = rows.take(~corrupt & _in_hours(rows, self._hours))
+        sane = ((rows.label & CORRUPT) == 0) & _in_hours(rows, "extended")
+        self.pins[symbol], self.withheld[symbol] = pin, int(np.count_nonzero(~sane))
+        kept = rows.take(sane & _in_hours(rows, self._hours))
         return kept if kept.series.kind == code else widen(kept, timeframe(code))
 
-    def _pin(self, symbol: str, code: str) -> Pin:
+    def _pin(self, symbol: str, wanted: Timeframe) -> Pin:
         """The version to read: as named, else the widest series that the bars can be built of."""
         if symbol in self._refs:
-            return self._store.resolve(self._refs[symbol])
-        name = str(Instrument.parse(symbol))
-        for kind in reversed(CODES[: CODES.index(code) + 1]):
-            try:
-                return self._store.resolve(f"{name}/{kind}")
-            except NotRecordedError:
-                if kind == CODES[0]:
-                    raise
-        raise AssertionError("unreachable: the narrowest one returned or raised")
+            pin = self._store.resolve(self._refs[symbol])
+            if pin.series.timeframe != wanted:
+                require_wider(pin.series.timeframe, wanted)
+            return pin
+        name = Instrument.parse(symbol)
+        for code in reversed(CODES):
+            with suppress(NotRecordedError):
+                if code == wanted.code or _is_wider(timeframe(code), wanted):
+                    return self._store.resolve(f"{name}/{code}")
+        raise NotRecordedError(
+            f"no bars of {name} are stored that make {wanted} bars", hint="import some first"
+        )
+
+
+def _is_wider(narrow: Timeframe, wide: Timeframe) -> bool:
+    try:
+        require_wider(narrow, wide)
+    except UsageError:
+        return False
+    return True
 
 
 def code_of(text: str | None) -> str:
