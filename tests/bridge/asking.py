@@ -33,7 +33,7 @@ class Asker:
         raw = body if isinstance(body, bytes) else json.dumps(body)
         return int(self._redis.publish(channel, raw))
 
-    def next(self, timeout_s: float = 5.0) -> Any:
+    def next(self, timeout_s: float = 20.0) -> Any:
         """The next answer; None if none comes in time."""
         message = self._pubsub.get_message(timeout=timeout_s)
         return None if message is None else json.loads(message["data"])

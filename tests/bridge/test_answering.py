@@ -125,7 +125,7 @@ def test_the_flat_form_is_given_where_it_is_wanted() -> None:
     assert [bar["t"] for bar in found["data"]] == ["2011-03-14T15:05:00Z", "2011-03-14T15:06:00Z"]
 
 
-PRODUCTION = {
+PRODUCTION: dict[str, Any] = {
     "type": "REQUEST_HISTORICAL_DATA",
     "instrument": "SPY",
     "instanceId": "i1",

@@ -143,6 +143,8 @@ class HistoricalDataBootstrapService:
         """Listen; whether it does. What is published after this returned true is answered."""
         if self._listener is not None:
             return True
+        if self._past is not None:
+            self._past.warm_up()
         try:
             self._publisher = own_client(self._redis)
             listener = Listener(self._redis, HEARD, self._receive, name="openbell-history")
@@ -221,7 +223,7 @@ class HistoricalDataBootstrapService:
             found["available"] = False
         else:
             found["date_range"] = {"min_date": iso(info.first_ns), "max_date": iso(info.last_ns)}
-        return {**found, "all_available_symbols": self._past.symbols()}
+        return {**found, "all_available_symbols": [str(one) for one in self._past.instruments()]}
 
     # Inside
 

@@ -17,7 +17,7 @@ Receive = Callable[[str, bytes], None]
 
 CONFIRM_S = 5.0
 _POLL_S = 0.2
-_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _IDENTITY = (
     "host",
     "port",
@@ -86,6 +86,7 @@ class Listener:
         self._receive = receive
         self._stopping = threading.Event()
         self._listening = threading.Event()
+        self._confirmed: set[str] = set()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
@@ -121,42 +122,42 @@ class Listener:
         self._thread.join(timeout_s)
         if self.is_alive:
             _log.warning("%s has not ended after %g s", self._thread.name, timeout_s)
-        else:
-            self._client.close()
         return not self.is_alive
 
     def _run(self) -> None:
         from redis import RedisError
 
+        pubsub = self._client.pubsub()
         failed = 0
         while not self._stopping.is_set():
-            self._listening.clear()
-            pubsub = self._client.pubsub()
             try:
-                self._listen(pubsub)
+                self._turn(pubsub)
+                failed = 0
             except (RedisError, OSError) as error:
-                failed = 1 if self._listening.is_set() else failed + 1
                 self._lost(error)
-                self._stopping.wait(_PAUSES_S[min(failed, len(_PAUSES_S)) - 1])
-            finally:
-                pubsub.close()
+                # At once the first time: the client has already subscribed again if it could.
+                self._stopping.wait(_PAUSES_S[min(failed, len(_PAUSES_S) - 1)])
+                failed += 1
+        pubsub.close()
+        self._client.close()
 
-    def _listen(self, pubsub: "PubSub") -> None:
-        pubsub.subscribe(*self._channels)
-        waiting = set(self._channels)
-        while not self._stopping.is_set():
-            message = pubsub.get_message(timeout=_POLL_S)
-            if message is None:
-                continue
-            channel = message["channel"].decode()
-            if message["type"] == "message":
-                self._receive(channel, message["data"])
-            elif message["type"] == "subscribe":
-                waiting.discard(channel)
-                if not waiting:
-                    self._listening.set()
+    def _turn(self, pubsub: "PubSub") -> None:
+        if not pubsub.subscribed:
+            pubsub.subscribe(*self._channels)
+        message = pubsub.get_message(timeout=_POLL_S)
+        if message is None:
+            return
+        channel = message["channel"].decode()
+        if message["type"] == "message":
+            self._receive(channel, message["data"])
+        elif message["type"] == "subscribe":
+            self._confirmed.add(channel)
+            if self._confirmed.issuperset(self._channels):
+                self._listening.set()
 
     def _lost(self, error: Exception) -> None:
+        self._confirmed.clear()
         if self._listening.is_set():
+            self._listening.clear()
             self.losses += 1
             _log.warning("%s lost Redis: %s", self._thread.name, error)

@@ -6,7 +6,7 @@ not change, so what was read of one is kept and read again from there.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -186,11 +186,16 @@ class Past:
                 found = self._info[pin] = self._store.info(pin)
             return found
 
-    def symbols(self) -> list[str]:
-        """The instruments the store has, as far as it can list them."""
+    def instruments(self) -> Sequence[Instrument]:
+        """What the store has, as far as it can list them."""
         if not hasattr(self._store, "list_instruments"):
-            return []
-        return [str(one) for one in cast("Store", self._store).list_instruments()]
+            return ()
+        return cast("Store", self._store).list_instruments()
+
+    def warm_up(self) -> None:
+        """Load the calendars, so that not the first who asks has to wait for them."""
+        for name in sorted({one.place.calendar for one in self.instruments()}):
+            calendar(name)
 
     def _read(self, pin: Pin, start_ns: int, end_ns: int) -> Bars:
         kept = self._kept.get(pin)
