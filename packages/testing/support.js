@@ -59,10 +59,10 @@ async function until(condition, limitMs = 20_000) {
   }
 }
 
-/** A private redis-server; ended by `stop()`. */
-async function startRedis(port = undefined) {
+/** A private redis-server with these further settings; ended by `stop()`. */
+async function startRedis(port = undefined, ...settings) {
   const chosen = port ?? (await freePort());
-  const words = ["redis-server", "--port", String(chosen), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+  const words = ["redis-server", "--port", String(chosen), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", ...settings];
   const child = new Child(words, { PATH: process.env.PATH });
   await child.says("Ready to accept connections");
   return { port: chosen, stop: (signal) => child.stop(signal) };

@@ -15,6 +15,7 @@ type Message = Record<string, unknown>;
 
 export interface BotStatistics {
   forwarded: number;
+  positionUpdates: number;
   /** Messages of other bots: not ours to carry. */
   foreign: number;
   /** Messages that broke a rule; they were logged, and nothing else. */
@@ -31,12 +32,18 @@ export class MockBot {
   readonly botId: string;
   readonly symbol: string;
   readonly mainBot: MainBot;
-  readonly statistics: BotStatistics = { forwarded: 0, foreign: 0, malformed: 0, troubles: 0 };
+  readonly statistics: BotStatistics = { forwarded: 0, positionUpdates: 0, foreign: 0, malformed: 0, troubles: 0 };
   private readonly book: PositionBook;
   /** The sender's time of the newest market data; the bot has no clock of its own. */
   private lastTime: string | null = null;
 
-  constructor(private readonly config: Config, private readonly publish: Publish, private readonly log: (text: string) => void) {
+  /** @param changed is called when the status is another one. */
+  constructor(
+    private readonly config: Config,
+    private readonly publish: Publish,
+    private readonly log: (text: string) => void,
+    private readonly changed: () => void = () => undefined,
+  ) {
     this.botId = textOf(config, "botId", "backtest_bot_1");
     this.symbol = textOf(config, "symbol", "NQ");
     this.book = new PositionBook(this.symbol);
@@ -77,7 +84,7 @@ export class MockBot {
       return;
     }
     // Looked at before it is carried: what breaks a rule goes no further.
-    if (message["positions"] !== undefined) this.book.update(readPositions(message, this.symbol));
+    if (message["positions"] !== undefined) this.takePositions(message);
     if (channel === channels.BOT_RISK_CHECK) this.answerRisk(message);
     this.forward(channel, message);
   }
@@ -100,6 +107,12 @@ export class MockBot {
     this.statistics.forwarded += 1;
   }
 
+  private takePositions(message: Message): void {
+    this.book.update(readPositions(message, this.symbol));
+    this.statistics.positionUpdates += 1;
+    this.changed();
+  }
+
   private answerRisk(message: Message): void {
     const answer = checkRisk(asObject(message["signal"], "signal"), this.config);
     const { requestId, timestamp } = message;
@@ -117,10 +130,13 @@ export async function runBot(config: Config, stop: Promise<void>, ready: () => v
     log(`Redis: ${error.message}`);
     if (isLost) lost(error);
   };
-  const send: Publish = (channel, message) => {
-    publisher.publish(channel, JSON.stringify(message)).catch((error: Error) => trouble(error, false));
-  };
-  const bot = new MockBot(config, send, log);
+  const tell = (sent: Promise<unknown>) => void sent.catch((error: Error) => trouble(error, false));
+  const bot = new MockBot(
+    config,
+    (channel, message) => tell(publisher.publish(channel, JSON.stringify(message))),
+    log,
+    () => tell(sayStatus(publisher, bot, "running")),
+  );
   const publisher = await connectRedis(config, __filename, trouble);
   const subscriber = await duplicateRedis(publisher, trouble);
   try {

@@ -162,20 +162,56 @@ function suite(major) {
     await own.stop();
   });
 
+  test("user and password are taken from the configuration or the environment, and shown nowhere", async () => {
+    const own = await startRedis(undefined, "--user", "bot", "on", ">hunter2", "~*", "&*", "+@all", "--user", "default", "off");
+    const url = `redis://bot:hunter2@127.0.0.1:${own.port}`;
+    const login = { redisUsername: "bot", redisPassword: "hunter2" };
+    const start = (config, environment) => {
+      const text = JSON.stringify({ historicalBarsBack: 0, redisPort: own.port, ...config });
+      const words = command("runner", folder.file("recorder.js"), text, "--protocol", "redis");
+      const child = new Child(words, { ...ENVIRONMENT, ...environment });
+      children.push(child);
+      return child;
+    };
+    for (const child of [start(login), start({ redisUrl: url }), start({}, { OPENBELL_REDIS_URL: url })]) {
+      await child.says("ready: true\n");
+      assert.equal(await child.stop(), 0);
+      assert.equal((child.out + child.err).includes("hunter2"), false);
+    }
+    const refused = start({ ...login, redisPassword: "hunter3" });
+    assert.equal(await refused.ended, 1);
+    assert.match(refused.err, /WRONGPASS/);
+    assert.equal((refused.out + refused.err).includes("hunter3"), false);
+    await own.stop();
+  });
+
+  test("connections that are cut are made again", async () => {
+    const child = run("recorder.js", { historicalBarsBack: 0 });
+    await child.says("ready: true\n");
+    await ear.client.sendCommand(["CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes"]);
+    await child.says("Redis:", "err");
+    while (ear.on(SIGNAL).length === 0) await ear.say(MARKET, market(101));
+    assert.equal(await child.stop(), 0);
+    await until(() => ear.on(READY).length > 1);
+    assert.ok(ear.on(READY).at(-1).statistics.troubles > 0);
+  });
+
   test("the mock bot carries between the channels and shows its status", async () => {
     const heard = await listen(redis.port, ["aggregator:signal", "bot:historical-data:response", "bot:status"], major);
     const config = JSON.stringify({ botId: "b1", redisPort: redis.port });
     const bot = new Child(command("bot", config), { NODE_PATH: folder.file("node_modules") });
     await bot.says("ready: true");
+    await heard.say("bot:position:update", { positions: [{ side: "LONG", quantity: 2 }] });
     await heard.say("bot:signal", { action: "BUY", timestamp: 5 });
     await heard.say("aggregator:historical-data:response", { requestId: "r" });
     await until(() => heard.on("bot:historical-data:response").length > 0);
     assert.deepEqual(heard.on("aggregator:signal"), [{ action: "BUY", timestamp: 5, botId: "b1" }]);
     assert.deepEqual(heard.on("bot:historical-data:response"), [{ requestId: "r" }]);
     assert.equal(await bot.stop(), 0);
-    await until(() => heard.on("bot:status").length > 1);
-    assert.deepEqual(heard.on("bot:status").map(({ status }) => status), ["running", "stopped"]);
-    assert.equal(JSON.parse(await heard.client.get("bot:b1:status")).statistics.forwarded, 2);
+    await until(() => heard.on("bot:status").length > 2);
+    const said = heard.on("bot:status").map(({ status, positions }) => [status, positions.length]);
+    assert.deepEqual(said, [["running", 0], ["running", 1], ["stopped", 1]]);
+    assert.equal(JSON.parse(await heard.client.get("bot:b1:status")).statistics.forwarded, 3);
     await heard.close();
   });
 

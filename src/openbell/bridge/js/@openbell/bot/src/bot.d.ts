@@ -6,6 +6,7 @@ import type { Config, MainBot } from "../../sdk/src/types";
 type Message = Record<string, unknown>;
 export interface BotStatistics {
     forwarded: number;
+    positionUpdates: number;
     /** Messages of other bots: not ours to carry. */
     foreign: number;
     /** Messages that broke a rule; they were logged, and nothing else. */
@@ -20,6 +21,7 @@ export declare class MockBot {
     private readonly config;
     private readonly publish;
     private readonly log;
+    private readonly changed;
     readonly botId: string;
     readonly symbol: string;
     readonly mainBot: MainBot;
@@ -27,7 +29,8 @@ export declare class MockBot {
     private readonly book;
     /** The sender's time of the newest market data; the bot has no clock of its own. */
     private lastTime;
-    constructor(config: Config, publish: Publish, log: (text: string) => void);
+    /** @param changed is called when the status is another one. */
+    constructor(config: Config, publish: Publish, log: (text: string) => void, changed?: () => void);
     /** The channels the bot listens to. */
     get channels(): string[];
     /** Take one message. What breaks a rule is counted and logged; never raises for it. */
@@ -37,6 +40,7 @@ export declare class MockBot {
     private act;
     private forward;
     private passMarketData;
+    private takePositions;
     private answerRisk;
 }
 /** Run a bot on Redis until it is stopped. Raises if Redis is lost for good. */

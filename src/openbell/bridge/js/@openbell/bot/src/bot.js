@@ -49,17 +49,20 @@ class MockBot {
     config;
     publish;
     log;
+    changed;
     botId;
     symbol;
     mainBot;
-    statistics = { forwarded: 0, foreign: 0, malformed: 0, troubles: 0 };
+    statistics = { forwarded: 0, positionUpdates: 0, foreign: 0, malformed: 0, troubles: 0 };
     book;
     /** The sender's time of the newest market data; the bot has no clock of its own. */
     lastTime = null;
-    constructor(config, publish, log) {
+    /** @param changed is called when the status is another one. */
+    constructor(config, publish, log, changed = () => undefined) {
         this.config = config;
         this.publish = publish;
         this.log = log;
+        this.changed = changed;
         this.botId = (0, messages_1.textOf)(config, "botId", "backtest_bot_1");
         this.symbol = (0, messages_1.textOf)(config, "symbol", "NQ");
         this.book = new positions_1.PositionBook(this.symbol);
@@ -99,7 +102,7 @@ class MockBot {
         }
         // Looked at before it is carried: what breaks a rule goes no further.
         if (message["positions"] !== undefined)
-            this.book.update((0, messages_1.readPositions)(message, this.symbol));
+            this.takePositions(message);
         if (channel === channels.BOT_RISK_CHECK)
             this.answerRisk(message);
         this.forward(channel, message);
@@ -122,6 +125,11 @@ class MockBot {
         this.publish(channels.BOT_MARKET_DATA, { botId: this.botId, symbol, price, volume, timestamp, open, high, low, close });
         this.statistics.forwarded += 1;
     }
+    takePositions(message) {
+        this.book.update((0, messages_1.readPositions)(message, this.symbol));
+        this.statistics.positionUpdates += 1;
+        this.changed();
+    }
     answerRisk(message) {
         const answer = (0, main_bot_1.checkRisk)((0, messages_1.asObject)(message["signal"], "signal"), this.config);
         const { requestId, timestamp } = message;
@@ -140,10 +148,8 @@ async function runBot(config, stop, ready, log) {
         if (isLost)
             lost(error);
     };
-    const send = (channel, message) => {
-        publisher.publish(channel, JSON.stringify(message)).catch((error) => trouble(error, false));
-    };
-    const bot = new MockBot(config, send, log);
+    const tell = (sent) => void sent.catch((error) => trouble(error, false));
+    const bot = new MockBot(config, (channel, message) => tell(publisher.publish(channel, JSON.stringify(message))), log, () => tell(sayStatus(publisher, bot, "running")));
     const publisher = await (0, redis_1.connectRedis)(config, __filename, trouble);
     const subscriber = await (0, redis_1.duplicateRedis)(publisher, trouble);
     try {
