@@ -90,11 +90,12 @@ def half_hours(*series: Series) -> dict[str, Calendar]:
 def replayed(recording: Kept, **plan: Any) -> System:
     """A system over a recording."""
     plan.setdefault("calendars", half_hours(*recording.header.series))
+    pace = plan.pop("pace", None)
     return System(
         MemoryStore(lambda: 0),
         live_plan(recording.header, **plan),
         {},
-        pace=plan.pop("pace", None),
+        pace=pace,
         supply=live_supply(lambda: Played(recording), rules_of(recording.header)),
     )
 

@@ -4,7 +4,9 @@ Real minutes of SPY, trades of gold and quotes of EURUSD are pushed by threads o
 which decides who runs next; so nothing waits, and a seed that fails fails again.
 """
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +51,9 @@ DAYS = {SPY: "2013-10-07", GOLD: "2013-10-07", EURO: "2014-05-01"}
 WHAT = {SPY: BAR, GOLD: TRADE, EURO: QUOTE}
 SEEDS = 220
 AT_ONCE = 20
+FAULTS = {
+    "late", "corrupt", "future", "repeated", "out_of_order", "stale", "disconnected", "silent",
+}  # fmt: skip
 
 
 class Item(NamedTuple):
@@ -104,7 +109,7 @@ class Venue:
         """Now and then two change places, and one comes twice."""
         waiting: Item | None = None
         for item in items(self._series):
-            if waiting is None and self._chance.random() < 0.05:
+            if waiting is None and self._chance.random() < 0.1:
                 waiting = item
                 continue
             yield item
@@ -143,8 +148,10 @@ class Venue:
     def _push(self) -> bool:
         what = WHAT[self._series]
         for item in self._held:
+            is_damaged = self._chance.random() < 0.01
+            values = (math.nan, *item.values[1:]) if is_damaged else item.values
             venue_ns = item.venue_ns + (self._skew_ns if what != BAR else 0)
-            if not self._intake.push(self._series, what, venue_ns, item.values, item.number):
+            if not self._intake.push(self._series, what, venue_ns, values, item.number):
                 return False
         self._held.clear()
         return True
@@ -162,7 +169,7 @@ class Books:
 
     def bars(self, series: Series, start_ns: int, end_ns: int) -> Bars:
         self._simulation.sleep(self._simulation.chance.random() * 3)
-        if self._simulation.chance.random() < 0.2:
+        if self._simulation.chance.random() < 0.5:
             raise UnavailableError("the venue does not answer")
         found = real(series).between(start_ns, end_ns)
         assert isinstance(found, Bars)
@@ -206,7 +213,11 @@ def live(seed: int) -> Lived:
             live_plan(kept.header, derived=DERIVED, calendars=half_hours(SPY)),
             {},
             scheduler=simulation,
-            supply=live_supply(lambda: intake, rules_of(kept.header), asker),
+            supply=live_supply(
+                lambda: intake,
+                rules_of(kept.header),
+                asker if simulation.chance.random() < 0.5 else None,
+            ),
         )
         venues = [Venue(s, intake, simulation) for s in (SPY, GOLD, EURO)]
         workers = [simulation.start(f"venue {k}", v.run) for k, v in enumerate(venues)]
@@ -232,12 +243,15 @@ def words_of(system: System) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_a_recording_replays_to_the_seal_of_its_live_run(first: int) -> None:
+    seen: set[str] = set()
     for seed in range(first, first + AT_ONCE):
         lived = live(seed)
         again = replayed(lived.kept, derived=DERIVED)
         assert told(again) == lived.story, f"seed {seed}"
         assert again.tape.digests == lived.digests, f"seed {seed}"
         assert again.counts == lived.counts, f"seed {seed}"
+        seen |= {name for counts in lived.counts.values() for name in _happened(counts)}
+    assert seen >= FAULTS
 
 
 @pytest.mark.parametrize("seed", range(1000, 1012))
@@ -264,6 +278,10 @@ def test_nothing_is_seen_early_and_all_that_came_is_accounted_for(seed: int) -> 
     is_tick = (kind == kernels.TRADE) | (kind == kernels.QUOTE)
     assert (known[is_tick] >= key[is_tick]).all()
     _assert_accounted(lived)
+
+
+def _happened(counts: Any) -> list[str]:
+    return [name for name, count in asdict(counts).items() if count]
 
 
 def _assert_accounted(lived: Lived) -> None:

@@ -157,7 +157,7 @@ class LiveSupply(Supply):
 
     def _as_it_comes(self) -> Iterator[int]:
         """Take in what arrives; give the moments up to which everything has happened."""
-        while not all(turns.is_over for turns in self._turns):
+        while not self._is_over:
             arrivals = self._arriving.take(self._due_ns())
             for arrival in arrivals:
                 self._receive(arrival)
@@ -169,6 +169,10 @@ class LiveSupply(Supply):
                     turns.stop(self._now_ns)
             yield self._now_ns
             self._missing.ask_for(self._now_ns)
+
+    @property
+    def _is_over(self) -> bool:
+        return all(turns.is_over for turns in self._turns)
 
     def _due_ns(self) -> int:
         """The next moment at which something becomes known even if nothing arrives."""
@@ -182,8 +186,9 @@ class LiveSupply(Supply):
     def _receive(self, arrival: Arrival) -> None:
         if arrival.receipt_ns > self._now_ns:
             self._go_to(arrival.receipt_ns - 1)
-            self._now_ns = arrival.receipt_ns
-        if arrival.what in {PASSED, STOPPED}:
+            over_ns = max(turns.turned_ns for turns in self._turns)
+            self._now_ns = over_ns if self._is_over else arrival.receipt_ns
+        if self._is_over or arrival.what in {PASSED, STOPPED}:
             return
         feed = self._feeds[arrival.series]
         if arrival.what < CONNECTED:

@@ -36,6 +36,8 @@ class Turns:
         The session that is open, or None.
     changed_ns
         When a stream was registered or cancelled last.
+    turned_ns
+        When a session opened or closed last; the next one does not open before.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Turns:
         self.changed_ns = begin_ns
         self._coming = list(sessions)[::-1]
         self._feeds = feeds
-        self._free_ns = begin_ns  # the next session does not open before
+        self.turned_ns = begin_ns
         self._rolled = rolled
         self._grace_ns = round(rules.grace_s * SECOND_NS)
         self._close_grace_ns = round(rules.close_grace_s * SECOND_NS)
@@ -70,7 +72,7 @@ class Turns:
 
     def stop(self, now_ns: int) -> None:
         """Close a session that is still open; none comes after it."""
-        if self.played is not None and self._free_ns < now_ns:
+        if self.played is not None and self.turned_ns < now_ns:
             self._close(now_ns, "stopped")
         self.played = None
         self._coming.clear()
@@ -82,13 +84,13 @@ class Turns:
         """
         if self.played is None:
             return self._next_ns() + 1 if self._coming else END_OF_TIME_NS
-        return now_ns + 1 if self._free_ns == now_ns else self._next_ns()
+        return now_ns + 1 if self.turned_ns == now_ns else self._next_ns()
 
     def _next_ns(self) -> int:
         if self.played is not None:
             return min(self._latest_ns(self.played), self._passed_ns(self.played))
         if self._coming:
-            return max(self._coming[-1].session.open_ns, self._free_ns)
+            return max(self._coming[-1].session.open_ns, self.turned_ns)
         return END_OF_TIME_NS
 
     def _latest_ns(self, played: Played) -> int:
@@ -96,18 +98,18 @@ class Turns:
         latest_ns = close_ns + self._close_grace_ns
         if self._coming and self._coming[-1].session.open_ns < latest_ns:
             latest_ns = self._coming[-1].session.open_ns + self._grace_ns
-        return max(latest_ns, self._free_ns + 1)
+        return max(latest_ns, self.turned_ns + 1)
 
     def _passed_ns(self, played: Played) -> int:
         wanted = [feed for feed in self._feeds if feed.gate.is_registered]
         telling = [feed for feed in wanted if feed.series.is_bars] or wanted
         passed_ns = max((feed.passed_ns for feed in telling), default=END_OF_TIME_NS)
-        return max(passed_ns, played.session.close_ns, self.changed_ns, self._free_ns + 1)
+        return max(passed_ns, played.session.close_ns, self.changed_ns, self.turned_ns + 1)
 
     def _open(self, at_ns: int) -> None:
         self.played = self._coming.pop()
         self._rolled.open_ns[self.played.ordinal] = at_ns
-        self._free_ns = at_ns
+        self.turned_ns = at_ns
         for feed in self._feeds:
             feed.open(self.played)
 
@@ -115,7 +117,7 @@ class Turns:
         assert self.played is not None
         self._rolled.close_ns[self.played.ordinal] = at_ns
         self._rolled.cause[self.played.ordinal] = CAUSES.index(cause)
-        self._free_ns = at_ns
+        self.turned_ns = at_ns
         for feed in self._feeds:
             feed.close(self.played)
         self.played = None
