@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from openbell.market.bars import Bar
 from openbell.market.errors import CancelledError, OpenbellError
 from openbell.market.instrument import Series
-from openbell.market.moments import HOUR_NS, MINUTE_NS, iso, to_datetime
+from openbell.market.moments import HOUR_NS, MINUTE_NS, SECOND_NS, iso, to_datetime
 from openbell.market.session import Session
 from openbell.market.zones import zone_info
 from openbell.replay.pacing import Pace
@@ -54,11 +54,14 @@ def play(system: System) -> bool:
         Live(player.screen(console), console=console, screen=True, auto_refresh=False) as live,
     ):
         player.start()
+        drawn = None
         try:
             while not player.is_over:
                 for key in _keys(_DRAW_S):
                     player.press(key)
-                live.update(player.screen(console), refresh=True)
+                if (state := (player.state, console.size)) != drawn:
+                    live.update(player.screen(console), refresh=True)
+                    drawn = state
         except KeyboardInterrupt:
             player.press("q")
         finally:
@@ -106,6 +109,13 @@ class Player:
     def is_over(self) -> bool:
         """Whether the replay is over."""
         return self._thread.ident is not None and not self._thread.is_alive()
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What the screen depends on; while it is the same, nothing needs to be drawn."""
+        clock_s = self.pace.horizon_ns // SECOND_NS
+        held = self.pace.is_paused
+        return self._at_ns, clock_s, held, self.pace.speed, self._chosen, self._typed, self._said
 
     def start(self) -> None:
         """Begin to play."""
