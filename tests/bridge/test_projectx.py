@@ -25,6 +25,7 @@ from openbell.market.timeframe import timeframe
 from openbell.stores.lake import Lake
 from openbell.stores.memory import MemoryStore
 from tests.backtest.made import store_of
+from tests.house import run
 from tests.report.spy import spy_bars
 
 BARS = "/api/History/retrieveBars"
@@ -487,6 +488,12 @@ def test_a_port_that_is_taken_is_said() -> None:
         port = other.getsockname()[1]
         with pytest.raises(UnavailableError, match=f"cannot listen on 127.0.0.1:{port}"):
             serve(Desk().client.app, "127.0.0.1", port)  # type: ignore[arg-type]
+
+
+def test_without_the_library_it_is_said_how_to_get_it() -> None:
+    code = "import sys; sys.modules['fastapi'] = None; import openbell.bridge.projectx"
+    done = run("-c", code)
+    assert "MissingExtraError: the HTTP interface needs the optional part `http`" in done.stderr
 
 
 def test_many_at_once_get_the_same_answer() -> None:

@@ -375,6 +375,20 @@ def test_the_order_beside_a_filled_one_ends_with_the_position() -> None:
     assert (result.trades["stop"].tolist(), result.log) == (["profit"], [])
 
 
+def test_the_windows_of_a_walk_forward_are_one_run() -> None:
+    data = regular().take(slice(0, 390 * 4))
+    source = OpenbellDataSource(store_of(data))
+    strategy = load_strategy("ema-cross", {"fast": 9, "slow": 19}).strategy
+    config = pybroker.StrategyConfig(round_fill_price=False, round_test_result=False)
+    run = pybroker.Strategy(source, "2011-03-01", "2011-03-05", config)
+    with execution(strategy) as fn:
+        run.add_execution(fn, [SPY])
+        windows = run.walkforward(windows=3, train_size=0, timeframe="1m")
+    whole = theirs(played(strategy, data))
+    assert theirs(windows) == whole
+    assert len(whole) > 20
+
+
 def test_bars_of_other_sources_are_played_too() -> None:
     dates = pd.date_range("2024-01-01", periods=5, freq="D")
     price = np.arange(100.0, 105.0)

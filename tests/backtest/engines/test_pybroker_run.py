@@ -13,6 +13,7 @@ from openbell.market.errors import UsageError
 from openbell.market.timeframe import timeframe
 from tests.backtest.engines.test_pybroker import ours, regular, theirs
 from tests.backtest.made import store_of
+from tests.house import run
 from tests.report.spy import spy_bars
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.set_index")
@@ -69,3 +70,10 @@ def test_one_timeframe_is_played() -> None:
     config = RunConfig("ema-cross", (*ON, "XNYS:SPY/5m"))
     with pytest.raises(UsageError, match="bars of 1m and 5m"):
         run_in_pybroker(strategy, config, store)
+
+
+@pytest.mark.parametrize("name", ["pybroker", "pybroker_run"])
+def test_without_pybroker_it_is_said_how_to_get_it(name: str) -> None:
+    code = f"import sys; sys.modules['pybroker'] = None; import openbell.backtest.engines.{name}"
+    done = run("-c", code)
+    assert "MissingExtraError: PyBroker needs the optional part `pybroker`" in done.stderr

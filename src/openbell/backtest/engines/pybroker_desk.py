@@ -30,8 +30,8 @@ class Market:
         What PyBroker calls it.
     series
         Of its bars. A symbol that is none of our names is taken to trade around the clock.
-    bars
-        The newest, as many as a strategy may look back on.
+    keep
+        How many bars a strategy may look back on.
     """
 
     def __init__(self, symbol: str, kind: str, keep: int) -> None:
@@ -39,23 +39,31 @@ class Market:
         instrument = Instrument.parse(symbol) if named else Instrument("PYBROKER", symbol)
         self.symbol = symbol
         self.series = Series(instrument, kind)
-        self.bars = Bars.empty(self.series)
         self.names = (symbol,)
         self.keep = keep
         self.hand = Hand(0)
         self.clock = Clock(self.hand)
+        self._start_ns: Ints = np.empty(0, np.int64)
+        self._ohlcv: Sequence[Floats] = [np.empty(0)] * 5
 
-    def add(self, start_ns: Ints, ohlcv: Sequence[Floats]) -> tuple[Bars, Bar]:
-        """Take in bars that are new; gives them, and the last, which is now."""
-        new = bars_from(self.series, start_ns, _ends(self.series, start_ns), ohlcv)
-        self.bars = Bars.joined([self.bars, new]).take(slice(-self.keep, None))
-        bar = new.bar(-1)._replace(instrument=self.symbol)
+    def look(self, start_ns: Ints, ohlcv: Sequence[Floats], new: int) -> tuple[Bars, Bar]:
+        """Take in all bars there are, of which some are new; gives those, and the last: now."""
+        self._start_ns, self._ohlcv = start_ns, ohlcv
+        found = self.newest(new)
+        bar = found.bar(-1)._replace(instrument=self.symbol)
         self.hand.times_ns = np.array([bar.end_ns])
-        return new, bar
+        return found, bar
+
+    def newest(self, count: int) -> Bars:
+        """The newest bars; fewer if there are fewer."""
+        start_ns = self._start_ns[-count:]
+        ohlcv = [np.asarray(column[-count:], np.float64) for column in self._ohlcv]
+        return bars_from(self.series, start_ns, _ends(self.series, start_ns), ohlcv)
 
     def prices(self) -> list[float]:
         """The last close; NaN before the first."""
-        return [float(self.bars.close[-1]) if len(self.bars) else float("nan")]
+        close = self._ohlcv[3]
+        return [float(close[-1]) if len(close) else float("nan")]
 
     def track(self, ordinal: int, kind: str) -> int:
         """Where an indicator's bars are; PyBroker plays one timeframe."""
@@ -138,4 +146,4 @@ class MarketContext(Context):
             raise UsageError(
                 f"{count} rows of history", hint=f"{self._market.keep} are kept; set history"
             )
-        return self._market.bars.take(slice(-count, None))
+        return self._market.newest(count)

@@ -17,6 +17,7 @@ from openbell.backtest.strategy import Strategy
 from openbell.market.bars import Bar
 from openbell.market.calendars import calendar
 from openbell.market.errors import RunError
+from openbell.market.moments import START_OF_TIME_NS
 from openbell.market.session import Session
 from openbell.ports import ReadStore
 from openbell.replay.plan import ReplayPlan
@@ -66,7 +67,7 @@ class Player:
         self.context = MarketContext(config, self.market, self.book)
         self._calendar = calendar(instrument.place.calendar)
         self._session: Session | None = None
-        self._seen = 0
+        self._seen_ns = START_OF_TIME_NS
         self._last_id = 0
         self._sent: list[_Sent] = []
 
@@ -82,7 +83,8 @@ class Player:
         """One bar: what was filled, the callbacks, what is ordered."""
         bar = self._go_on(ctx)
         self._synchronise(ctx)
-        self._enter(self._calendar.at(bar.start_ns))
+        if not (self._session and bar.start_ns < self._session.close_ns):
+            self._enter(self._calendar.at(bar.start_ns))
         self._take_fills(ctx)
         self.strategy.on_bar(self.context, bar)
         if self._session and bar.end_ns >= self._session.close_ns:
@@ -109,14 +111,15 @@ class Player:
 
     def _go_on(self, ctx: ExecContext) -> Bar:
         """Take in the bars that are new; the last is now. Where there is no volume it is 0."""
-        volume = np.zeros(len(ctx.close)) if ctx.volume is None else ctx.volume
-        columns = (ctx.open, ctx.high, ctx.low, ctx.close, volume)
-        rows = [np.asarray(column[self._seen :], np.float64) for column in columns]
-        start_ns = ctx.date[self._seen :].astype("datetime64[ns]").astype(np.int64)
-        self._seen += len(start_ns)
-        new, bar = self.market.add(start_ns, rows)
+        # Each window of a walk-forward has columns of its own.
+        date = ctx.date.astype("datetime64[ns]", copy=False).view(np.int64)
+        new = len(date) - int(np.searchsorted(date, self._seen_ns, side="right"))
+        self._seen_ns = int(date[-1])
+        volume = np.broadcast_to(0.0, len(date)) if ctx.volume is None else ctx.volume
+        ohlcv = (ctx.open, ctx.high, ctx.low, ctx.close, volume)
+        bars, bar = self.market.look(date, ohlcv, new)
         for indicator, _ in self.context.columns:
-            indicator.load(new, np.array([len(new)]))
+            indicator.load(bars, np.array([len(bars)]))
         return bar
 
     def _synchronise(self, ctx: ExecContext) -> None:

@@ -5,10 +5,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from pybroker import Strategy as PyBrokerStrategy
-from pybroker import StrategyConfig
-from pybroker.common import FeeMode, PriceType
-
 from openbell.backtest.config import RunConfig
 from openbell.backtest.engines.pybroker import OpenbellDataSource, execution
 from openbell.backtest.result import LogLine
@@ -21,6 +17,10 @@ from openbell.market.moments import is_date, to_datetime
 from openbell.ports import ReadStore
 from openbell.replay.agenda import plan_agenda
 from openbell.replay.plan import ReplayPlan
+
+from pybroker import Strategy as PyBrokerStrategy  # isort: skip  # after ours, which says how to
+from pybroker import StrategyConfig  # isort: skip  # install it
+from pybroker.common import FeeMode, PriceType  # isort: skip
 
 _TAKEN = {
     "strategy", "parameters", "on", "as_of", "start", "end", "hours", "cash", "sizing", "size",
