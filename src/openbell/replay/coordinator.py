@@ -26,7 +26,7 @@ from openbell.replay.followers import Follower
 from openbell.replay.pacing import Mark, Pace
 from openbell.replay.session_data import SessionData, Window
 from openbell.replay.tape import Tape
-from openbell.replay.upkeep import Measured, measure
+from openbell.replay.upkeep import Measurements, measure
 
 CATCH_UP = -1  # kind of a step whose slices were released already, unseen
 
@@ -94,7 +94,7 @@ class Coordinator:
         begin_ns: int,
     ) -> None:
         self.chunk: Chunk
-        self.measured: list[Measured] = []
+        self.measured = Measurements()
         self.ended: list[SessionEnded] = []
         self.open_sessions: list[int] = []
         self.followers: list[Follower] = []
@@ -158,11 +158,12 @@ class Coordinator:
 
     def mark(self) -> tuple[int, int, tuple[int, ...]]:
         """Where it stands between two chunks, for `go_back`."""
-        return len(self.measured), len(self.ended), tuple(self.open_sessions)
+        return self.measured.mark(), len(self.ended), tuple(self.open_sessions)
 
     def go_back(self, mark: tuple[int, int, tuple[int, ...]]) -> None:
         """Be as at a mark."""
-        del self.measured[mark[0] :], self.ended[mark[1] :]
+        self.measured.cut(mark[0])
+        del self.ended[mark[1] :]
         self.open_sessions[:] = mark[2]
         self._joining.clear()
 
@@ -246,7 +247,7 @@ class Coordinator:
         assert played is not None
         data = self._session_data[played.calendar]
         now_ns = self._hand.times_ns.item(step.begin)
-        self.measured += measure(data, played, now_ns)
+        self.measured.add(measure(data, played, now_ns))
         label = played.session.label
         self.ended.append(SessionEnded(label, data.calendar, now_ns, step.cause))
         data.close()

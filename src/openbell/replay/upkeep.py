@@ -4,8 +4,11 @@ Who calls it is the scheduler's affair: the data-driven replay calls it inline w
 closes; other modes may call it from a thread, at their own check instants.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from openbell.market.timeframe import timeframe
 from openbell.quality.completeness import completeness, expected_until
@@ -50,7 +53,40 @@ def measure(data: SessionData, played: Played, now_ns: int) -> list[Measured]:
     return found
 
 
-def total(measured: list[Measured]) -> tuple[float, Mapping[str, float]]:
+class Measurements:
+    """What was measured at every close of a replay, in order; kept in eight bytes a measure."""
+
+    def __init__(self) -> None:
+        self._sessions: list[tuple[str, str, tuple[str, ...], NDArray[np.int32]]] = []
+
+    def add(self, measured: Sequence[Measured]) -> None:
+        """Keep what was measured at one close."""
+        if not measured:
+            return
+        first, names = measured[0], tuple(m.instrument for m in measured)
+        if self._sessions and self._sessions[-1][2] == names:
+            names = self._sessions[-1][2]
+        numbers = np.array([(m.present, m.expected) for m in measured], np.int32)
+        self._sessions.append((first.session, first.calendar, names, numbers))
+
+    def mark(self) -> int:
+        """How much there is, for `cut`."""
+        return len(self._sessions)
+
+    def cut(self, mark: int) -> None:
+        """Forget what came after a mark."""
+        del self._sessions[mark:]
+
+    def __iter__(self) -> Iterator[Measured]:
+        for label, book, names, numbers in self._sessions:
+            for name, (present, expected) in zip(names, numbers.tolist(), strict=True):
+                yield Measured(label, book, name, present, expected)
+
+    def __len__(self) -> int:
+        return sum(len(names) for _, _, names, _ in self._sessions)
+
+
+def total(measured: Iterable[Measured]) -> tuple[float, Mapping[str, float]]:
     """Completeness of a whole run, and by session label over all instruments, in order."""
     sums: dict[str, list[int]] = {}
     for m in measured:
