@@ -1,6 +1,7 @@
 """`openbell bridge`: the whole circuit as a person runs it."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ def node(place: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def url(_shared_server: RedisServer) -> str:
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
     """A running Redis."""
-    return _shared_server.url
+    with RedisServer() as server:
+        yield server.url
 
 
 @pytest.mark.parametrize("file", ["ema-strategy.js", "self-bootstrap-strategy.js"])

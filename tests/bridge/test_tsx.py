@@ -20,9 +20,10 @@ MODULES = (ROOT / "packages" / "node_modules",)
 TELLING = STRATEGIES / "telling.js"
 
 
-@pytest.fixture
-def config(_shared_server: RedisServer) -> dict[str, Any]:
-    return {"redisHost": "127.0.0.1", "redisPort": _shared_server.port, "symbol": "XNYS:SPY"}
+@pytest.fixture(scope="module")
+def config() -> Iterator[dict[str, Any]]:
+    with RedisServer() as server:
+        yield {"redisHost": "127.0.0.1", "redisPort": server.port, "symbol": "XNYS:SPY"}
 
 
 def minutes(count: int, first: float = 131.0) -> Iterator[dict[str, Any]]:
