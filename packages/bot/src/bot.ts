@@ -6,10 +6,14 @@
 import type { Config, MainBot, Position } from "../../sdk/src/types";
 import * as channels from "../../wire/src/channels";
 import { MessageError, asObject, decode, readMarketData, readPositions, textOf } from "../../wire/src/messages";
+import { within } from "../../wire/src/process";
 import { closeRedis, connectRedis, duplicateRedis } from "../../wire/src/redis";
 import type { OnTrouble, RedisClient } from "../../wire/src/redis";
 import { checkRisk, createMainBot } from "./main-bot";
 import { PositionBook } from "./positions";
+
+/** How long a bot that was told to end waits for a Redis that may be down, in milliseconds. */
+const FAREWELL_MS = 1_000;
 
 type Message = Record<string, unknown>;
 
@@ -144,9 +148,9 @@ export async function runBot(config: Config, stop: Promise<void>, ready: () => v
     await sayStatus(publisher, bot, "running");
     ready();
     await Promise.race([stop, gone]);
-    await sayStatus(publisher, bot, "stopped");
+    await within(FAREWELL_MS, sayStatus(publisher, bot, "stopped"));
   } finally {
-    await Promise.all([closeRedis(subscriber), closeRedis(publisher)]);
+    await within(FAREWELL_MS, Promise.all([closeRedis(subscriber), closeRedis(publisher)]));
   }
 }
 

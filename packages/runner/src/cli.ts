@@ -36,8 +36,10 @@ async function main(output: Output): Promise<void> {
   const [strategyPath, configText = "{}"] = positionals;
   const protocol = PROTOCOLS[values.protocol ?? ""];
   if (!strategyPath || !protocol) throw new Error(USAGE);
-  const time = virtualTime(values["virtual-time"], Number(values.seed));
-  const host = await StrategyHost.load(strategyPath, withRedis(decode(configText)), time);
+  const since = values["virtual-time"];
+  const time = virtualTime(since, Number(values.seed));
+  const config = { ...(since ? { simulationDate: since } : {}), ...withRedis(decode(configText)) };
+  const host = await StrategyHost.load(strategyPath, config, time);
   // With stdio the protocol itself reads standard input, and ends with it.
   const stop = stopSignal(values["with-parent"] === true && values.protocol !== "stdio");
   await protocol(host, { strategyPath, output, stop });

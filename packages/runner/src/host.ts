@@ -165,6 +165,8 @@ function plain(signal: unknown): Signal {
 
 /** What was thrown as plain data, cut to a length that can be sent; a strategy may throw anything. */
 export function failureOf(error: unknown, context: Record<string, unknown>): Failure {
-  const isError = error instanceof Error;
-  return { error: shown(isError ? error.message : error), stack: isError ? shown(error.stack) : "", context };
+  if (!(error instanceof Error)) return { error: shown(error), stack: "", context };
+  // Where a message was refused is our own place, which is of no use to anybody.
+  const stack = error instanceof MessageError ? "" : shown(error.stack);
+  return { error: shown(error.message), stack, context };
 }

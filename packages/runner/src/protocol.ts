@@ -25,6 +25,8 @@ export type Protocol = (host: StrategyHost, settings: Settings) => Promise<void>
  */
 export function takeStandardOutput(): Output {
   const write = process.stdout.write.bind(process.stdout);
+  // When nobody reads any more there is nobody to tell, either.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   process.stdout.write = process.stderr.write.bind(process.stderr) as typeof process.stdout.write;
   return {
     line: (text) => void write(`${text}\n`),

@@ -8,7 +8,7 @@ import { randomUUID } from "node:crypto";
 import type { Bar } from "../../sdk/src/types";
 import * as channels from "../../wire/src/channels";
 import { MessageError, asTime, decode, readHistory, readMarketData, readPositions, textOf, wholeOf } from "../../wire/src/messages";
-import { aborted } from "../../wire/src/process";
+import { aborted, within } from "../../wire/src/process";
 import { closeRedis, connectRedis, duplicateRedis } from "../../wire/src/redis";
 import type { RedisClient } from "../../wire/src/redis";
 import type { Failure, Outcome, StrategyHost } from "./host";
@@ -21,6 +21,8 @@ const INBOX_MAX = 10_000;
 /** How long an answer is waited for before the question is asked again, in milliseconds. */
 const UNANSWERED_MS = 1_000;
 const UNHEARD_MS = 250;
+/** How long a runner that was told to end waits for a Redis that may be down, in milliseconds. */
+const FAREWELL_MS = 1_000;
 /** The original's first simulation date. */
 const SIMULATION_START = "2023-06-01T09:30:00.000Z";
 
@@ -59,7 +61,7 @@ class RedisRunner {
       await this.subscribe();
       await Promise.race([this.serve(), this.failed]);
     } finally {
-      await Promise.all([closeRedis(this.subscriber), closeRedis(this.publisher)]);
+      await within(FAREWELL_MS, Promise.all([closeRedis(this.subscriber), closeRedis(this.publisher)]));
     }
   }
 
@@ -67,6 +69,10 @@ class RedisRunner {
     const stopped = aborted(this.settings.stop);
     await Promise.race([this.begin(), stopped]);
     await stopped;
+    await within(FAREWELL_MS, this.sayFarewell());
+  }
+
+  private async sayFarewell(): Promise<void> {
     await this.report(await this.host.shutdown());
     await this.sayReady(false);
   }
@@ -223,16 +229,5 @@ function barsOf(answer: Message): Bar[] {
   } catch (error) {
     if (!(error instanceof MessageError)) throw error;
     throw new MessageError(`${error.message}; begin later, or set historicalBarsBack to 0 to go without history`);
-  }
-}
-
-/** The value of a promise, or null if it takes longer. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => (timer = setTimeout(resolve, ms, null)));
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

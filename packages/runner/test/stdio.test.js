@@ -78,6 +78,16 @@ test("the end of its input ends the runner", async () => {
   assert.equal((await talk([])).code, 0);
 });
 
+test("a runner nobody listens to any more goes on quietly, and ends with its input", async () => {
+  const child = new Child(command("runner", RECORDER), ENVIRONMENT, "pipe");
+  await child.says("READY");
+  child.process.stdout.destroy();
+  child.process.stderr.destroy();
+  for (const price of [1, 13, 101]) child.process.stdin.write(`${JSON.stringify(market(price))}\n`);
+  child.process.stdin.end();
+  assert.equal(await child.ended, 0);
+});
+
 test("SIGTERM ends it in order", async () => {
   const child = new Child(command("runner", RECORDER), ENVIRONMENT, "pipe");
   await child.says("READY");

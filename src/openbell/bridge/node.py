@@ -1,6 +1,7 @@
 """Node and the JavaScript that is carried here: where they are, and how they are started."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -72,7 +73,7 @@ def node_major(node: Path) -> int:
 
 def node_path(*modules: Path) -> str:
     """What `NODE_PATH` has to be, so that a strategy finds `@openbell/sdk` and these folders."""
-    return ":".join(map(str, (CARRIED, *modules)))
+    return os.pathsep.join(map(str, (CARRIED, *modules)))
 
 
 def install_redis(node: Path, cache: Path) -> Path:

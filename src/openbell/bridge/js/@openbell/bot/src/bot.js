@@ -41,9 +41,12 @@ exports.MockBot = void 0;
 exports.runBot = runBot;
 const channels = __importStar(require("../../wire/src/channels"));
 const messages_1 = require("../../wire/src/messages");
+const process_1 = require("../../wire/src/process");
 const redis_1 = require("../../wire/src/redis");
 const main_bot_1 = require("./main-bot");
 const positions_1 = require("./positions");
+/** How long a bot that was told to end waits for a Redis that may be down, in milliseconds. */
+const FAREWELL_MS = 1_000;
 /** What the bot does with a message, without any connection. */
 class MockBot {
     config;
@@ -157,10 +160,10 @@ async function runBot(config, stop, ready, log) {
         await sayStatus(publisher, bot, "running");
         ready();
         await Promise.race([stop, gone]);
-        await sayStatus(publisher, bot, "stopped");
+        await (0, process_1.within)(FAREWELL_MS, sayStatus(publisher, bot, "stopped"));
     }
     finally {
-        await Promise.all([(0, redis_1.closeRedis)(subscriber), (0, redis_1.closeRedis)(publisher)]);
+        await (0, process_1.within)(FAREWELL_MS, Promise.all([(0, redis_1.closeRedis)(subscriber), (0, redis_1.closeRedis)(publisher)]));
     }
 }
 async function sayStatus(client, bot, state) {

@@ -30,8 +30,10 @@ async function main(output) {
     const protocol = PROTOCOLS[values.protocol ?? ""];
     if (!strategyPath || !protocol)
         throw new Error(USAGE);
-    const time = virtualTime(values["virtual-time"], Number(values.seed));
-    const host = await host_1.StrategyHost.load(strategyPath, withRedis((0, messages_1.decode)(configText)), time);
+    const since = values["virtual-time"];
+    const time = virtualTime(since, Number(values.seed));
+    const config = { ...(since ? { simulationDate: since } : {}), ...withRedis((0, messages_1.decode)(configText)) };
+    const host = await host_1.StrategyHost.load(strategyPath, config, time);
     // With stdio the protocol itself reads standard input, and ends with it.
     const stop = (0, process_1.stopSignal)(values["with-parent"] === true && values.protocol !== "stdio");
     await protocol(host, { strategyPath, output, stop });

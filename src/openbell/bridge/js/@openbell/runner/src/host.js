@@ -137,6 +137,9 @@ function plain(signal) {
 }
 /** What was thrown as plain data, cut to a length that can be sent; a strategy may throw anything. */
 function failureOf(error, context) {
-    const isError = error instanceof Error;
-    return { error: (0, messages_1.shown)(isError ? error.message : error), stack: isError ? (0, messages_1.shown)(error.stack) : "", context };
+    if (!(error instanceof Error))
+        return { error: (0, messages_1.shown)(error), stack: "", context };
+    // Where a message was refused is our own place, which is of no use to anybody.
+    const stack = error instanceof messages_1.MessageError ? "" : (0, messages_1.shown)(error.stack);
+    return { error: (0, messages_1.shown)(error.message), stack, context };
 }

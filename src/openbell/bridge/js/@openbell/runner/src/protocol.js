@@ -7,6 +7,9 @@ exports.takeStandardOutput = takeStandardOutput;
  */
 function takeStandardOutput() {
     const write = process.stdout.write.bind(process.stdout);
+    // When nobody reads any more there is nobody to tell, either.
+    for (const stream of [process.stdout, process.stderr])
+        stream.on("error", () => undefined);
     process.stdout.write = process.stderr.write.bind(process.stderr);
     return {
         line: (text) => void write(`${text}\n`),

@@ -50,6 +50,8 @@ const INBOX_MAX = 10_000;
 /** How long an answer is waited for before the question is asked again, in milliseconds. */
 const UNANSWERED_MS = 1_000;
 const UNHEARD_MS = 250;
+/** How long a runner that was told to end waits for a Redis that may be down, in milliseconds. */
+const FAREWELL_MS = 1_000;
 /** The original's first simulation date. */
 const SIMULATION_START = "2023-06-01T09:30:00.000Z";
 async function runRedis(host, settings) {
@@ -87,13 +89,16 @@ class RedisRunner {
             await Promise.race([this.serve(), this.failed]);
         }
         finally {
-            await Promise.all([(0, redis_1.closeRedis)(this.subscriber), (0, redis_1.closeRedis)(this.publisher)]);
+            await (0, process_1.within)(FAREWELL_MS, Promise.all([(0, redis_1.closeRedis)(this.subscriber), (0, redis_1.closeRedis)(this.publisher)]));
         }
     }
     async serve() {
         const stopped = (0, process_1.aborted)(this.settings.stop);
         await Promise.race([this.begin(), stopped]);
         await stopped;
+        await (0, process_1.within)(FAREWELL_MS, this.sayFarewell());
+    }
+    async sayFarewell() {
         await this.report(await this.host.shutdown());
         await this.sayReady(false);
     }
@@ -130,7 +135,7 @@ class RedisRunner {
         while (leftMs > 0) {
             const heard = await this.askHistory();
             const waitMs = Math.min(leftMs, heard === 0 ? UNHEARD_MS : UNANSWERED_MS);
-            const answer = await within(waitMs, answered);
+            const answer = await (0, process_1.within)(waitMs, answered);
             if (answer)
                 return barsOf(answer);
             leftMs -= waitMs;
@@ -248,16 +253,5 @@ function barsOf(answer) {
         if (!(error instanceof messages_1.MessageError))
             throw error;
         throw new messages_1.MessageError(`${error.message}; begin later, or set historicalBarsBack to 0 to go without history`);
-    }
-}
-/** The value of a promise, or null if it takes longer. */
-async function within(ms, promise) {
-    let timer;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, ms, null)));
-    try {
-        return await Promise.race([promise, late]);
-    }
-    finally {
-        clearTimeout(timer);
     }
 }

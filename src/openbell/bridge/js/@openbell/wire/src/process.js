@@ -2,6 +2,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.stopSignal = stopSignal;
 exports.aborted = aborted;
+exports.within = within;
 /** Aborted by SIGTERM or SIGINT; with `withParent` also when standard input ends. */
 function stopSignal(withParent) {
     const stop = new AbortController();
@@ -16,4 +17,15 @@ function aborted(stop) {
     if (stop.aborted)
         return Promise.resolve();
     return new Promise((resolve) => stop.addEventListener("abort", () => resolve(), { once: true }));
+}
+/** The value of a promise, or null if it takes longer. */
+async function within(ms, promise) {
+    let timer;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, ms, null)));
+    try {
+        return await Promise.race([promise, late]);
+    }
+    finally {
+        clearTimeout(timer);
+    }
 }

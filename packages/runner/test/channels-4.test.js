@@ -1,0 +1,3 @@
+"use strict";
+
+require("./channels-suite.js").suite("redis");

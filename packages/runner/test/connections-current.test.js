@@ -1,0 +1,3 @@
+"use strict";
+
+require("./connections-suite.js").suite("redis-current");

@@ -1,3 +1,0 @@
-"use strict";
-
-require("./redis-suite.js").suite("redis-current");
