@@ -91,7 +91,8 @@ def test_what_was_before_can_be_caught_up_by_asking() -> None:
     system = replayed(recorded(header(SPY, start=begin_ns), *early, *EVERY[10:]))
     seen = [s for s in system if s.time_ns == begin_ns + 3 * SECOND_NS]
     assert len(seen) == 1
-    assert system.coordinator.measured[0].completeness == 1.0
+    (measured,) = system.coordinator.measured
+    assert measured.completeness == 1.0
 
 
 def coin_bar(start: str, after_s: float) -> Arrival:

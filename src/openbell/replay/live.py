@@ -138,6 +138,8 @@ class LiveSupply(Supply):
                 if self._has_news(rows, begin_ns, until_ns):
                     yield prepare(tracks, rows, self._agenda, begin_ns, until_ns, self._rolled)
                 begin_ns = until_ns
+            for feed in self._feeds:
+                feed.count_waiting()
         finally:
             self.close()
 

@@ -46,6 +46,8 @@ class LiveCounts(Counts):
         Bars released as revisions.
     unregistered, future, repeated, out_of_order, stale
         Withheld.
+    waiting
+        Had not happened yet, by our clock, when the run was stopped.
     disconnected, silent, failed
         How often its source noted it.
     """
@@ -56,6 +58,7 @@ class LiveCounts(Counts):
     repeated: int = 0
     out_of_order: int = 0
     stale: int = 0
+    waiting: int = 0
     disconnected: int = 0
     silent: int = 0
     failed: int = 0
@@ -160,6 +163,10 @@ class LiveFeed(Feed):
         """Its session has closed: what still comes of it is withheld."""
         self._open_session = -1
         self.gate.close(played.session.close_ns)
+
+    def count_waiting(self) -> None:
+        """Nothing more will be released: count what waits for it."""
+        self.counts.waiting += len(self._early) + len(self._new) + len(self._late)
 
     def is_dry(self, played: Played) -> bool:
         """Whether nothing of the session that closes was released in its last minute."""
