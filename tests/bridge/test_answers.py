@@ -31,6 +31,14 @@ def test_bars_are_those_of_the_file() -> None:
     assert answers.bar_objects(SPY) == BARS
 
 
+def test_a_bar_that_starts_between_seconds_says_so() -> None:
+    start = SPY.start_ns + 1_500_000
+    bars = bars_from(
+        SPY.series, start, SPY.end_ns, [SPY.open, SPY.high, SPY.low, SPY.close, SPY.volume]
+    )
+    assert [bar["t"][-10:] for bar in answers.bar_objects(bars)] == ["00.001500Z"] * 2
+
+
 def test_the_required_form() -> None:
     assert read(answers.required(ASKED, FOUND)) == {
         "requestId": "h-1",

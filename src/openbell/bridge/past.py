@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -218,6 +219,7 @@ class Past:
         return kept
 
 
+@cache
 def can_make(narrow: Timeframe, wide: Timeframe) -> bool:
     """Whether bars of the one are, or can be built from, bars of the other."""
     if narrow == wide:
