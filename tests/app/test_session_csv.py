@@ -32,6 +32,15 @@ def test_a_dump_goes_into_a_file_and_writes_over_none(spy: Path) -> None:
     assert openbell(*words, "--force").code == 0
 
 
+def test_a_dump_is_printed_as_json_for_programs(spy: Path) -> None:
+    words = ("data", "session", "csv", "XNYS:SPY", *DAY, "--every", "1h")
+    found = rows(openbell(*words).out)
+    assert openbell(*words, "--json").json == found
+    said = openbell(*words, "--out", "dump.csv", "--json")
+    assert (said.json, said.err) == ({"file": "dump.csv", "rows": 9}, "")
+    assert rows(Path("dump.csv").read_text()) == found
+
+
 def test_a_dump_of_configured_hours_begins_with_them(spy: Path) -> None:
     words = ("data", "session", "csv", "XNYS:SPY", *DAY, "--session", "10:00-15:00")
     found = rows(openbell(*words, "--every", "90").out)

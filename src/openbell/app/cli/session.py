@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openbell.app.cli import options
-from openbell.app.cli.terminal import note, say_lines, working
+from openbell.app.cli.terminal import note, say_json, say_lines, working
 from openbell.market.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def csv_(
     ] = None,
     force: options.Force = False,
     lake: options.Lake = None,
+    as_json: options.Json = False,
 ) -> None:
     """Play sessions and write a row for every sample: volume, bars, quality, queues per symbol.
 
@@ -82,11 +83,12 @@ def csv_(
     )  # fmt: skip
     with working("playing") as (progress, cancel):
         rows = session_rows(system, every_ns, progress=progress, cancel=cancel)
-        lines = _lines(columns(system), rows)
-        if out is None:
-            say_lines(lines)
+        if out is not None:
+            _save(out, _lines(columns(system), rows), as_json=as_json)
+        elif as_json:
+            say_json(list(rows))
         else:
-            _save(out, lines)
+            say_lines(_lines(columns(system), rows))
 
 
 def _lines(names: list[str], rows: "Iterator[Row]") -> Iterator[str]:
@@ -101,8 +103,8 @@ def _lines(names: list[str], rows: "Iterator[Row]") -> Iterator[str]:
         yield text.getvalue()
 
 
-def _save(out: Path, lines: Iterator[str]) -> None:
-    """Write the file at one stroke: what is interrupted leaves none."""
+def _save(out: Path, lines: Iterator[str], *, as_json: bool) -> None:
+    """Write the file at one stroke, and say so: what is interrupted leaves none."""
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.{os.getpid()}")
     count = -1
@@ -114,7 +116,10 @@ def _save(out: Path, lines: Iterator[str]) -> None:
         draft.replace(out)
     finally:
         draft.unlink(missing_ok=True)
-    note(f"{count:,} rows written to {out}")
+    if as_json:
+        say_json({"file": str(out), "rows": count})
+    else:
+        note(f"{count:,} rows written to {out}")
 
 
 def _every(text: str) -> int:
