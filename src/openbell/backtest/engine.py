@@ -187,9 +187,11 @@ class Engine:
 
     def _is_last(self, step: Step) -> bool:
         """Whether this is the last close of the run."""
-        chunk = self.view.chunk
-        ends = max(p.session.close_ns for p in self.system.agenda.sessions)
-        return chunk is not None and step is chunk.steps[-1] and int(chunk.known_ns[-1]) == ends
+        if step.kind != kernels.CLOSE:
+            return False
+        coordinator, sessions = self.system.coordinator, self.system.agenda.sessions
+        is_stopped = step.cause == "stopped" and len(coordinator.open_sessions) == 1
+        return is_stopped or len(coordinator.ended) + 1 == len(sessions)
 
     def _turn_chunk(self) -> None:
         self.end_chunk()

@@ -41,7 +41,8 @@ class SessionEnded(NamedTuple):
     time_ns
         When it closed.
     cause
-        ``close`` if there was data in its last minute, ``dry`` if all its streams had ended.
+        ``close`` if there was data in its last minute, ``dry`` if all its streams had ended,
+        ``stopped`` if it was still open when a live run was stopped.
     """
 
     session: str
