@@ -137,6 +137,25 @@ def test_the_clock_goes_on_between_requests(redis: Redis, store: Store, asker: A
     assert [end[14:16] for end in ends] == ["07", "08", "09", "10", "11"]
 
 
+def test_in_a_replay_nothing_is_given_that_the_replay_has_not_released(
+    redis: Redis, spy_lake: Path, asker: Asker
+) -> None:
+    lake = ob.open_lake(spy_lake)
+    system = ob.replay("XNYS:SPY/1m", lake=lake, start="2011-03-14", end="2011-03-15")
+    config = {"source": lake, "clock": system.clock.now}
+    with HistoricalDataBootstrapService(redis, config) as service:
+        before = service.get_statistics()["requests_processed"]
+        for number, now in enumerate(system):
+            if number % 40:
+                continue
+            newest = asker.ask(symbol="SPY", requestId=number, timestamp=now_ns() // 1_000_000)
+            end_ns = parse_moment(newest["data"]["endDatetime"])
+            assert end_ns == min(system.clock.now(), parse_moment("2011-03-14T20:00Z"))
+            assert parse_moment(newest["timestamp"]) == system.clock.now()
+            assert now.time_ns == system.clock.now()
+        assert service.get_statistics()["requests_processed"] - before == 10
+
+
 def test_a_lake_of_the_front_door_may_be_the_source(
     redis: Redis, spy_lake: Path, asker: Asker
 ) -> None:
