@@ -40,10 +40,10 @@ export class Connection {
     const words = [username, password].filter((word) => word !== "").map(decodeURIComponent);
     if (words.length) commands.push(["AUTH", ...words]);
     if (pathname.length > 1) commands.push(["SELECT", pathname.slice(1)]);
-    for (const reply of await connection.exchange(commands)) {
-      if (reply instanceof Refusal) throw reply;
-    }
-    return connection;
+    const refused = (await connection.exchange(commands)).find((reply) => reply instanceof Refusal);
+    if (!refused) return connection;
+    connection.close();
+    throw refused;
   }
 
   /** The replies to some commands, written at once. Rejects if the connection is cut. */
