@@ -39,7 +39,7 @@ from tests.replay.living import (
     replayed,
     trade,
 )
-from tests.replay.playing import minutes
+from tests.replay.playing import minutes, play
 
 PRICE = (100.0, 1.0, 1.0)
 
@@ -276,3 +276,49 @@ def test_a_recording_gives_whole_instants() -> None:
     assert len(first) == 5_000
     assert [a.what for a in played.take(0)] == [BAR, STOPPED]
     assert played.take(0) == []
+
+
+# With real threads
+
+
+def alive() -> set[str]:
+    return {t.name for t in threading.enumerate() if t.name.startswith("openbell")}
+
+
+def test_whoever_stops_looking_ends_all_of_it(intake: Intake, kept: Kept) -> None:
+    intake = Intake(kept, OPEN_NS, capacity=10)
+    said: list[bool] = []
+
+    def push() -> None:
+        number = 0
+        while intake.push(PRINTS, TRADE, OPEN_NS, PRICE, number := number + 1):
+            pass
+        said.append(False)
+
+    source = threading.Thread(target=push)
+    source.start()
+    system = system_of(intake, kept)
+    slices = iter(system)
+    for _ in range(3):
+        next(slices)
+    slices.close()  # type: ignore[attr-defined]  # a generator
+    source.join(10)
+    assert said == [False]
+    assert system.state == "stopped"
+    assert not alive()
+    assert play(replayed(kept)).counts[str(PRINTS)].played >= 3
+
+
+def test_a_fault_in_the_recording_surfaces_where_slices_are_taken() -> None:
+    class Full(Kept):
+        def append(self, arrivals: Sequence[Arrival]) -> None:
+            raise StoreError("the disk is full")
+
+    kept = Full(header(PRINTS))
+    intake = Intake(kept, OPEN_NS)
+    intake.push(PRINTS, TRADE, OPEN_NS, PRICE)
+    system = system_of(intake, kept)
+    with pytest.raises(StoreError, match="full"):
+        play(system)
+    assert not intake.push(PRINTS, TRADE, OPEN_NS, PRICE)
+    assert not alive()
