@@ -5,7 +5,9 @@ from pathlib import Path
 
 from openbell.app.lake import Lake, open_lake
 from openbell.app.ranges import bounds
+from openbell.app.recorded import replay_recording
 from openbell.backtest.config import check_session, configured_calendars
+from openbell.backtest.live import recording_id
 from openbell.market.errors import UsageError
 from openbell.market.moments import SECOND_NS, is_date
 from openbell.replay.pacing import Pace
@@ -35,7 +37,7 @@ def replay(  # noqa: PLR0913  # what is played, and how
     ----------
     names
         Series to play: ``XNYS:SPY/1m``, ``XNYS:SPY/quotes``, …; a bare instrument means its
-        finest bars.
+        finest bars. Or one recording: ``recording:3f9a``.
     lake
         Where they are stored; the usual place when left out.
     start, end
@@ -70,6 +72,15 @@ def replay(  # noqa: PLR0913  # what is played, and how
         raise UsageError(f"hours is `{hours}`", hint="use regular or extended")
     at = lake if isinstance(lake, Lake) else open_lake(lake)
     refs = [names] if isinstance(names, str) else list(names)
+    if pace is None and speed:
+        pace = Pace(speed)
+    if recording_id(refs):
+        _refuse(start=start, end=end, trailing=trailing, fill_from=fill_from)
+        asked = {
+            "hours": hours, "session_start": session_start, "session_end": session_end,
+            "derived": tuple(derived) or at.settings.derived,
+        }  # fmt: skip
+        return replay_recording(at, refs[0], asked, pace=pace)
     pins = tuple(at.store.resolve(at.playable(ref)) for ref in refs)
     # Dates bound the replay as session labels: configured hours may begin before the calendar's.
     labels = (start if is_date(start) else "", end if is_date(end) else "")
@@ -95,6 +106,14 @@ def replay(  # noqa: PLR0913  # what is played, and how
         check_ns=(check_interval_s or at.settings.check_interval_s) * SECOND_NS,
         retries=retries if retries is not None else 5 * at.settings.retry_missing,
     )
-    if pace is None and speed:
-        pace = Pace(speed)
     return System(at.store, plan, {}, pace=pace)
+
+
+def _refuse(**asked: object) -> None:
+    """What only stored series can give is nothing to ask of a recording."""
+    for name, value in asked.items():
+        if value:
+            raise UsageError(
+                f"{name} is {value}, and a recording is played as it was",
+                hint="leave it out, or play the series in the lake",
+            )

@@ -6,10 +6,12 @@ from typing import Any
 
 from openbell.app import wiring
 from openbell.app.lake import Lake
+from openbell.app.recorded import bars_of_recording
 from openbell.app.settings import settings
 from openbell.app.table import Table
 from openbell.backtest.catalog import Loaded
 from openbell.backtest.config import RunConfig
+from openbell.backtest.live import recording_id
 from openbell.backtest.metrics import Metrics
 from openbell.backtest.records import to_record
 from openbell.backtest.result import RunResult
@@ -258,6 +260,8 @@ def config_text(config: RunConfig) -> str:
 
 def bars_of(result: RunResult, lake: Lake) -> dict[str, Bars]:
     """The base bars of a run's range, by instrument."""
+    if recording_id(result.config.on):
+        return bars_of_recording(lake, result.config.on[0])
     pins: list[Pin] = [lake.store.resolve(ref) for ref in result.pins]
     found = {
         str(pin.series.instrument): lake.store.read(pin, result.start_ns, result.end_ns)

@@ -9,10 +9,12 @@ from typing import Any
 import openbell
 from openbell.app import wiring
 from openbell.app.lake import Lake, open_lake
+from openbell.app.recorded import run_recording
 from openbell.app.results import Run, Sweep
 from openbell.app.settings import settings
 from openbell.backtest.catalog import Loaded, add_loader, from_instance, load_strategy
 from openbell.backtest.config import RunConfig
+from openbell.backtest.live import recording_id
 from openbell.backtest.records import from_record
 from openbell.backtest.result import RunResult
 from openbell.backtest.run import run_backtest
@@ -132,14 +134,24 @@ def verify(
     else:
         stored, at = load_run(run, runs), _lake(lake)
         loaded = _again(stored)
-    pinned = replace(stored.config, on=stored.pins, as_of="", min_quality=0.0)
-    again = run_backtest(
-        loaded.strategy, pinned, at.store, loaded.code,
-        version=openbell.__version__, progress=progress, cancel=cancel,
-    )  # fmt: skip
+    again = _run_again(stored, loaded, at, progress, cancel)
     if again.status == "interrupted":
         raise UsageError(f"run {stored.id} was not verified: the second run was interrupted")
     return compare_runs(stored, replace(again, config=stored.config))
+
+
+def _run_again(
+    stored: RunResult, loaded: Loaded, at: Lake, progress: Progress, cancel: CancelToken | None
+) -> RunResult:
+    """The run once more, over the very versions or the recording it stood on."""
+    if recording_id(stored.config.on):
+        whole = replace(stored.config, min_quality=0.0)
+        return run_recording(loaded, whole, at, progress=progress, cancel=cancel)
+    pinned = replace(stored.config, on=stored.pins, as_of="", min_quality=0.0)
+    return run_backtest(
+        loaded.strategy, pinned, at.store, loaded.code,
+        version=openbell.__version__, progress=progress, cancel=cancel,
+    )  # fmt: skip
 
 
 def _again(stored: RunResult) -> Loaded:
@@ -208,6 +220,9 @@ def run_config(
     cancel: CancelToken | None = None,
 ) -> Run:
     """Run a configuration."""
+    if recording_id(config.on):
+        played = run_recording(loaded, config, lake, progress=progress, cancel=cancel)
+        return Run(played, loaded, lake)
     config = _playable(config, lake)
     result = run_backtest(
         loaded.strategy, config, lake.store, loaded.code,

@@ -23,6 +23,8 @@ class Settings:
         Folder of finished runs; ``OPENBELL_RUNS``, else ``runs``.
     sweeps
         Folder of sweep tables; ``OPENBELL_SWEEPS``, else ``sweeps``.
+    recordings
+        Folder of recordings; ``OPENBELL_RECORDINGS``, else ``recordings``.
     cache
         Folder of what can be made again (session tables); ``OPENBELL_CACHE``, else ``openbell``
         in the user's cache folder.
@@ -56,6 +58,7 @@ class Settings:
     sweeps: Path
     cache: Path
     state: Path = Path()
+    recordings: Path = Path("recordings")
     redis_url: str = ""
     trailing: int = 0
     derived: tuple[str, ...] = ()
@@ -65,13 +68,14 @@ class Settings:
     retry_missing: bool = True
 
 
-def settings(
+def settings(  # noqa: PLR0913  # one a folder
     *,
     lake: Path | str | None = None,
     runs: Path | str | None = None,
     sweeps: Path | str | None = None,
     cache: Path | str | None = None,
     state: Path | str | None = None,
+    recordings: Path | str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings of this process; what is given comes before what the environment says.
@@ -100,6 +104,7 @@ def settings(
         sweeps=folder("SWEEPS", sweeps, Path("sweeps")),
         cache=kept,
         state=folder("STATE", state, kept / "system"),
+        recordings=folder("RECORDINGS", recordings, Path("recordings")),
         redis_url=known.get(PREFIX + "REDIS_URL", ""),
         trailing=_count(known, "SESSION_HISTORICAL_TRAILING_DAYS"),
         derived=tuple(code.strip() for code in derived if code.strip()),

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from openbell.market import calendars
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
-from openbell.ports import FileSource, RunStore, Store
+from openbell.ports import FileSource, LiveSource, RecordingStore, RunStore, Store
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,6 +66,41 @@ def open_runs(folder: Path) -> RunStore:
     from openbell.stores.runs import RunFolder
 
     return RunFolder(folder)
+
+
+def open_recordings(folder: Path) -> RecordingStore:
+    """The folder of recordings; made by the first one."""
+    from openbell.stores.recordings import RecordingFolder
+
+    return RecordingFolder(folder)
+
+
+def live_source(url: str, series: Sequence[Series], now: Callable[[], int]) -> LiveSource:
+    """What brings series live from an address.
+
+    Parameters
+    ----------
+    now
+        What time it is, for items that do not say theirs.
+
+    Raises
+    ------
+    UsageError
+        If nothing of ours speaks to such an address, or not of such series.
+    """
+    scheme = url.partition("://")[0]
+    if scheme == "tcp":
+        from openbell.sources.line_feed import LineFeed
+
+        return LineFeed(url, series)
+    if scheme in ("ws", "wss"):
+        from openbell.sources.binance_stream import BinanceStream
+
+        return BinanceStream(url, series, now)
+    raise UsageError(
+        f"nothing is known to record from at `{url}`",
+        hint="use tcp://host:port, or wss://stream.binance.com:9443",
+    )
 
 
 NODE_SUFFIXES = (".js", ".cjs", ".mjs")

@@ -92,7 +92,7 @@ class RunResult:
     calendars
         Versions, by name.
     engine, version
-        Which engine, and of which openbell.
+        Which engine, and of which openbell; the engine of a live run is ``live``.
     elapsed_s
         Wall time it took; in no seal.
     sessions_per_year

@@ -158,21 +158,37 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     plan = replace(plan_run(config, store, pins), sessions_per_chunk=sessions_per_chunk)
     config = replace(config, fill_from=tuple(map(str, plan.fill)))
     system = System(store, plan, settings_of(config, fresh), pace=pace)
-    basis = _Basis(pins, checksums_of(store, pins), code, sessions_per_year(system), version)
-    engine = Engine(system, fresh, config, terms_for(config, pins))
-    bars_per_year = basis.sessions_per_year * bars_per_session(system)
+    basis = Basis(
+        run_id(config, pins, code), tuple(map(str, pins)), checksums_of(store, pins), code, version
+    )
+    result = play_run(system, fresh, config, basis, store, progress=progress, cancel=cancel)
+    return replace(result, elapsed_s=time.perf_counter() - began)
+
+
+def play_run(  # noqa: PLR0913  # what is played, then how it is told
+    system: System,
+    fresh: Strategy,
+    config: RunConfig,
+    basis: "Basis",
+    store: ReadStore,
+    *,
+    progress: Progress = silent,
+    cancel: CancelToken | None = None,
+) -> RunResult:
+    """Play a system to its end with a fresh strategy, and measure what came of it."""
+    engine = Engine(system, fresh, config, terms_for(config, system.plan.pins))
+    bars_per_year = sessions_per_year(system) * bars_per_session(system)
     try:
-        fresh.on_plan(store, plan)
+        fresh.on_plan(store, system.plan)
         played = engine.play(bars_per_year, progress=progress, cancel=cancel)
     finally:
         fresh.on_end()
     if played.status == "done":
         _require_data(engine)
-    result = _result(engine, played, basis)
-    return _judged(replace(result, elapsed_s=time.perf_counter() - began))
+    return _judged(_result(engine, played, basis))
 
 
-def run_id(config: RunConfig, pins: Sequence[Pin], code: Code) -> str:
+def run_id(config: RunConfig, pins: Sequence[Pin | str], code: Code) -> str:
     """The name of a run: the same configuration, versions and code have the same."""
     what = {"config": config.deciding(), "pins": [str(pin) for pin in pins], "code": code.hash}
     return hashlib.sha256(_canonical(what)).hexdigest()[:8]
@@ -186,14 +202,15 @@ def checksums_of(store: ReadStore, pins: Sequence[Pin]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Basis:
-    """What a run stands on besides its configuration."""
+class Basis:
+    """What a run is named by and stands on, besides its configuration."""
 
-    pins: tuple[Pin, ...]
+    id: str
+    pins: tuple[str, ...]
     checksums: tuple[str, ...]
     code: Code
-    sessions_per_year: float
     version: str
+    engine: str = "native"
 
 
 def _canonical(values: object) -> bytes:
@@ -242,16 +259,16 @@ def _require_data(engine: Engine) -> None:
     raise RunError(f"no bar of {', '.join(engine.system.names)} was played", hint=hint)
 
 
-def _result(engine: Engine, played: Played, basis: _Basis) -> RunResult:
+def _result(engine: Engine, played: Played, basis: Basis) -> RunResult:
     system, broker = engine.system, engine.broker
     whole, by_session = total(system.coordinator.measured)
     counts = system.counts.values()
     return RunResult(
-        id=run_id(engine.config, basis.pins, basis.code),
+        id=basis.id,
         config=engine.config,
         status=played.status,
         error=played.error,
-        pins=tuple(map(str, basis.pins)),
+        pins=basis.pins,
         checksums=basis.checksums,
         start_ns=system.plan.start_ns,
         end_ns=system.plan.end_ns,
@@ -275,11 +292,12 @@ def _result(engine: Engine, played: Played, basis: _Basis) -> RunResult:
         code_hash=basis.code.hash,
         code_files=dict(basis.code.files),
         calendars={c.name: c.version for c in system.calendars},
-        sessions_per_year=basis.sessions_per_year,
+        sessions_per_year=sessions_per_year(system),
         multipliers={
             name: terms.multiplier for name, terms in zip(system.names, broker.terms, strict=True)
         },
         exposure=played.exposure,
+        engine=basis.engine,
         version=basis.version,
         warnings=_warnings(engine, whole),
     )

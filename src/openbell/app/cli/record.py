@@ -1,0 +1,376 @@
+"""`openbell record`: write down what arrives, while it happens."""
+
+import re
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from openbell.app.cli import options
+from openbell.app.cli.exits import exit_code
+from openbell.app.cli.terminal import complain, note, say, say_json, say_lines
+from openbell.market.errors import OpenbellError, UsageError
+from openbell.market.moments import SECOND_NS, iso, parse_moment
+from openbell.market.progress import CancelToken
+
+if TYPE_CHECKING:
+    from openbell.app.lake import Lake
+    from openbell.app.recording import Asked, Line, Recorded
+
+_START = "start"
+
+
+class _StartsByDefault(TyperGroup):
+    """`openbell record SERIES…` is short for `openbell record start SERIES…`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = [_START, *args]
+        found: list[str] = super().parse_args(ctx, args)
+        return found
+
+
+app = typer.Typer(
+    cls=_StartsByDefault,
+    no_args_is_help=True,
+    help="Record what arrives live, and look at what was recorded.",
+)
+
+Recordings = Annotated[
+    Path | None,
+    typer.Option(
+        "--recordings", envvar="OPENBELL_RECORDINGS", rich_help_panel="Where things are",
+        help="Folder of recordings.", show_default="recordings",
+    ),
+]  # fmt: skip
+Id = Annotated[str, typer.Argument(metavar="RECORDING", help="A recording's id, or its beginning.")]
+
+
+@app.command(_START)
+def start(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="SERIES…", help="What to record: BINANCE:BTCUSDT/trades, /quotes."),
+    ],
+    from_url: Annotated[
+        str,
+        typer.Option(
+            "--from-url",
+            metavar="URL",
+            help="Where it comes from: wss://stream.binance.com:9443, or tcp://host:port for a "
+            "line feed.",
+        ),
+    ],
+    for_: Annotated[
+        str,
+        typer.Option(
+            "--for", metavar="TIME", help="How long: 90s, 30m, 1h, 1d.", show_default="1d"
+        ),
+    ] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="MOMENT", help="Until when, instead.")
+    ] = "",
+    strategy: Annotated[
+        str,
+        typer.Option(
+            "--strategy",
+            metavar="STRATEGY",
+            help="Run a strategy on paper over what arrives: a built-in one, or a Python file.",
+        ),
+    ] = "",
+    set_: options.Set = None,
+    hours: options.Hours = None,
+    session: options.Session = "",
+    derived: options.Derived = None,
+    cash: options.Cash = None,
+    size: options.Size = None,
+    sizing: options.Sizing = None,
+    fill: options.Fill = None,
+    fee_per_unit: options.FeePerUnit = None,
+    fee_rate: options.FeeRate = None,
+    slip_steps: options.SlipSteps = None,
+    slip_rate: options.SlipRate = None,
+    recordings: Recordings = None,
+    lake: options.Lake = None,
+    runs: options.Runs = None,
+    as_json: options.Json = False,
+) -> None:
+    """Record what arrives; at the end bring it into the lake.
+
+    Of instruments whose trades are recorded, and no bars, minute bars are built. A line a series
+    says how far it is. Ctrl-C and SIGTERM end it in order; what a crash leaves can be replayed.
+
+    [bold]Examples[/]
+
+      openbell record BINANCE:BTCUSDT/trades BINANCE:BTCUSDT/quotes --from-url \
+wss://stream.binance.com:9443 --for 1h
+
+      openbell record BINANCE:BTCUSDT/1m --from-url wss://stream.binance.com:9443 \
+--strategy ema-cross --set fast=5 --set slow=20 --size 0.01
+    """
+    given = dict(locals())
+    at = _lake(lake, recordings, runs)
+    asked = _asked(given, at)
+    from openbell.app.recording import begin, record
+
+    chosen = _strategy(given, asked, at) if strategy else None
+    header = begin(asked)
+    note(f"recording {header.id} until {iso(header.end_ns)}")
+    with _stoppable() as cancel, _shown() as tell:
+        found = record(header, asked, at, strategy=chosen, cancel=cancel, tell=tell)
+    if found.run is not None:
+        found.run.save()
+    if as_json:
+        say_json(_to_dict(found))
+    else:
+        say(_table(found.lines))
+        say_lines(_ending(found))
+    if isinstance(found.error, OpenbellError):
+        complain(found.error.message, found.error.hint)
+        raise typer.Exit(exit_code(found.error))
+    if found.run is not None and found.run.status == "failed":
+        raise typer.Exit(1)
+
+
+def _lake(lake: Path | None, recordings: Path | None, runs: Path | None = None) -> "Lake":
+    from openbell.app.lake import Lake, open_lake
+    from openbell.app.settings import settings
+
+    return Lake(open_lake(lake).store, settings(lake=lake, recordings=recordings, runs=runs))
+
+
+def _asked(given: dict[str, Any], at: "Lake") -> "Asked":
+    from openbell.app.recording import Asked
+    from openbell.market.instrument import Series
+
+    if given["for_"] and given["until"]:
+        raise UsageError("--for and --until say the same", hint="leave one of them out")
+    opens, closes = options.session_hours(given["session"])
+    return Asked(
+        series=tuple(dict.fromkeys(Series.parse(name) for name in given["names"])),
+        url=given["from_url"],
+        for_s=_seconds(given["for_"] or "1d"),
+        until_ns=parse_moment(given["until"]) if given["until"] else 0,
+        hours=given["hours"] or "regular",
+        session_start=opens or at.settings.session_start,
+        session_end=closes or at.settings.session_end,
+        derived=tuple(given["derived"] or at.settings.derived),
+    )
+
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def _seconds(text: str) -> float:
+    """How many seconds ``90s``, ``30m``, ``1h`` or ``1d`` are."""
+    match = _TIME.fullmatch(text)
+    if match is None or not float(match[1]):
+        raise UsageError(f"--for is `{text}`", hint="write 90s, 30m, 1h or 1d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+_RUN = ("cash", "size", "sizing", "fill")
+_COSTS = ("fee_per_unit", "fee_rate", "slip_steps", "slip_rate")
+
+
+def _strategy(given: dict[str, Any], asked: "Asked", at: "Lake") -> Any:
+    """The strategy and its configuration."""
+    from openbell.app.running import defaults, prepare
+    from openbell.backtest.sweep import parse_grid
+
+    values = {**defaults(at), "strategy": given["strategy"], "on": ["recording:new"]}
+    values |= {name: given[name] for name in _RUN if given[name] is not None}
+    values |= {
+        name: getattr(asked, name) for name in ("hours", "session_start", "session_end", "derived")
+    }
+    values["costs"] = {name: given[name] for name in _COSTS if given[name] is not None}
+    values["parameters"] = {n: v[0] for n, v in parse_grid(given["set_"] or []).items()}
+    return prepare(values)
+
+
+@contextmanager
+def _stoppable() -> Iterator[CancelToken]:
+    """A token that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once."""
+    token = CancelToken()
+    if threading.current_thread() is not threading.main_thread():
+        yield token
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(_number: int, _frame: Any) -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        note("ending; press Ctrl-C again to stop at once")
+        token.cancel()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield token
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown() -> Iterator[Any]:
+    """What shows how far it is: a table in a terminal, else a line now and then; on stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    from rich.live import Live
+
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        yield lambda lines: live.update(_table(lines, title="LIVE"), refresh=True)
+
+
+class _Lines:
+    """Notes a line a series every so many calls; the watch calls some times a second."""
+
+    _EVERY = 50
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def __call__(self, lines: Sequence["Line"]) -> None:
+        self._calls += 1
+        if self._calls % self._EVERY == 0:
+            for line in lines:
+                note(f"live {'   '.join(_cells(line))}")
+
+
+_COLUMNS = ("series", "received", "withheld", "last", "complete", "source")
+
+
+def _table(lines: Sequence["Line"], *, title: str = "") -> Any:
+    from rich.table import Table
+
+    table = Table(*_COLUMNS, title=title or None)
+    for line in lines:
+        table.add_row(*_cells(line))
+    return table
+
+
+def _cells(line: "Line") -> list[str]:
+    from openbell.quality.report import percent
+
+    withheld = {**line.withheld, **({"no wholes": line.left_out} if line.left_out else {})}
+    complete = "–" if line.completeness is None else percent(line.completeness)
+    last = f"{iso(line.last_ns // SECOND_NS * SECOND_NS)[11:]}" if line.last_ns else "–"
+    return [
+        line.series, f"{line.received:,}", _words(withheld) or "none", last, complete,
+        _words(line.noted) or "steady",
+    ]  # fmt: skip
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
+
+
+def _ending(found: "Recorded") -> Iterator[str]:
+    from openbell.replay.tape import short_seal
+
+    yield f"recorded {found.id}" + "".join(
+        f" · {label} {short_seal(digest)}" for label, digest in found.digests.items()
+    )
+    if found.versions:
+        yield f"in the lake: {', '.join(str(version.pin) for version in found.versions)}"
+    if found.run is not None:
+        yield f"run {found.run.id} {found.run.status}, seal {short_seal(found.run.seal)}"
+        yield f"next: openbell parity {found.run.id} RUN (see: openbell runs list)"
+    yield f"next: openbell replay recording:{found.id}"
+
+
+def _to_dict(found: "Recorded") -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "series": [line.to_dict() for line in found.lines],
+        "digests": found.digests,
+        "versions": [str(version.pin) for version in found.versions],
+        "run": found.run.result.summary() if found.run is not None else None,
+        "error": str(found.error) if found.error is not None else None,
+    }
+
+
+@app.command("list")
+def list_(recordings: Recordings = None, as_json: options.Json = False) -> None:
+    """List recordings, newest first.
+
+    [bold]Examples[/]
+
+      openbell record list
+    """
+    from openbell.app import recorded
+
+    at = _lake(None, recordings)
+    found = [recorded.summary(h) for h in recorded.recordings(at).list_recordings()]
+    if as_json:
+        say_json(found)
+        return
+    if not found:
+        say_lines([f"no recordings in {at.settings.recordings}", "next: openbell record --help"])
+        return
+    from rich.table import Table
+
+    table = Table("recording", "start", "planned until", "series", "from")
+    for one in found:
+        table.add_row(one["id"], one["start"], one["end"], ", ".join(one["series"]), one["source"])
+    say(table, least=("planned until", "from"))
+
+
+@app.command()
+def show(recording: Id, recordings: Recordings = None, as_json: options.Json = False) -> None:
+    """Show what a recording holds: items and notes by series, and its checksum.
+
+    [bold]Examples[/]
+
+      openbell record show 3f9a
+    """
+    from openbell.app import recorded
+
+    found = recorded.about(recorded.recordings(_lake(None, recordings)).open(recording))
+    if as_json:
+        say_json(found)
+        return
+    ended = "ended in order" if found["ended"] else "did not end in order"
+    by_series = found["by_series"].items()
+    say_lines(
+        [
+            f"recording {found['id']} from {found['source']}, {ended}",
+            f"{found['start']} → {found['last_receipt']}, {found['arrivals']:,} arrivals",
+            *(f"{name}: {_words(counts) or 'nothing'}" for name, counts in by_series),
+            f"checksum {found['checksum']}",
+        ]
+    )
+
+
+@app.command()
+def store(
+    recording: Id,
+    recordings: Recordings = None,
+    lake: options.Lake = None,
+    as_json: options.Json = False,
+) -> None:
+    """Bring what was recorded into the lake; done already where recording ended in order.
+
+    [bold]Examples[/]
+
+      openbell record store 3f9a
+    """
+    from openbell.app import recorded
+
+    at = _lake(lake, recordings)
+    versions = recorded.bring_in(at, recorded.recordings(at).open(recording))
+    if as_json:
+        say_json([str(version.pin) for version in versions])
+    else:
+        say_lines(f"{version.pin}: {version.rows:,} rows" for version in versions)
