@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from openbell.bridge import channels
-from openbell.bridge.answering import HEARD, Answering, MadeUp, Recorded, Reply
+from openbell.bridge.answering import HEARD, Answering, History, MadeUp, Recorded, Reply
 from openbell.bridge.past import Past
 from openbell.market.moments import parse_moment
 from openbell.market.synthetic import Making
@@ -186,9 +186,10 @@ def test_a_request_that_is_too_long_gets_an_error() -> None:
     assert "more than 1048576" in body(found)["error"]
 
 
+@pytest.mark.parametrize("history", [Recorded(PAST), MadeUp(Making())])
 @pytest.mark.parametrize("channel", HEARD)
-def test_no_message_gets_past_the_rules(channel: str) -> None:
-    answering = service()
+def test_no_message_gets_past_the_rules(channel: str, history: History) -> None:
+    answering = service(history=history)
     for message in messages(1_500):
         found = answering.reply(channel, message)
         assert bool(found.bars) == (found.is_request and not found.error)

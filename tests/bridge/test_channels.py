@@ -223,6 +223,13 @@ def test_a_signal_that_makes_no_sense_is_refused(message: dict[str, Any]) -> Non
         channels.signal(message)
 
 
+def test_a_long_reason_is_no_reason_to_refuse_a_signal() -> None:
+    assert channels.signal({"action": "BUY", "reason": "up\nand  up"}).reason == "up and up"
+    assert len(channels.signal({"action": "BUY", "reason": "x" * 5_000}).reason) == 256
+    with pytest.raises(BadDataError, match="`reason` must be a text"):
+        channels.signal({"action": "BUY", "reason": 5})
+
+
 @given(st.dictionaries(st.sampled_from(["action", "price", "shares", "timestamp", "botId"]), JSON))
 def test_no_signal_breaks_the_reader(message: dict[str, Any]) -> None:
     try:

@@ -230,7 +230,7 @@ class Signal:
     action
         What it wants: ``buy`` goes long, ``sell`` goes short, ``close`` flattens.
     symbol, bot, strategy, reason
-        As sent; empty if not.
+        As sent; empty if not. A reason is one line of at most `MAX_TEXT` characters.
     price, quantity, stop_loss, take_profit
         Prices are absolute; None if not given. A quantity is not negative.
     at_ns
@@ -268,7 +268,7 @@ def signal(message: Message) -> Signal:
         symbol=text(message, "symbol", "instrument"),
         bot=text(message, "botId"),
         strategy=text(message, "strategy", "strategyName"),
-        reason=text(message, "reason"),
+        reason=_reason(message),
         price=number(message, "price", "entryPrice", "entry_price", "currentPrice"),
         quantity=quantity,
         stop_loss=number(message, "stop_loss", "stopLoss"),
@@ -285,6 +285,14 @@ def _action(word: str) -> Action:
     raise BadDataError(
         f"`{word}` is no action", hint="send BUY, SELL, LONG, SHORT, CLOSE, EXIT or HOLD"
     )
+
+
+def _reason(message: Message) -> str:
+    """Words for people decide nothing: line breaks and length are no reason to refuse a signal."""
+    reason = message.get("reason")
+    if reason is not None and not isinstance(reason, str):
+        raise BadDataError("`reason` must be a text")
+    return " ".join((reason or "").split())[:MAX_TEXT]
 
 
 def _confidence(message: Message) -> float | str | None:

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -219,7 +219,7 @@ class Past:
         return kept
 
 
-@cache
+@lru_cache(4_096)  # whatever askers ask for, memory stays flat
 def can_make(narrow: Timeframe, wide: Timeframe) -> bool:
     """Whether bars of the one are, or can be built from, bars of the other."""
     if narrow == wide:
