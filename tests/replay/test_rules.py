@@ -217,7 +217,8 @@ def test_what_was_asked_for_again_says_so() -> None:
 
 
 def test_a_bar_that_comes_after_its_session_has_closed_is_off_hours() -> None:
-    found = kept("bars", minute(29), minute(28, after_s=70), minute(27, after_s=400))
+    late = minute(29), minute(28, after_s=70), minute(27, after_s=400)
+    found = recorded(header(SPY, end="2019-06-04T20:00Z"), *late)
     assert counts_of(found) == {"played": 1, "off_hours": 2}
 
 

@@ -186,11 +186,9 @@ class LiveSupply(Supply):
         )
 
     def _receive(self, arrival: Arrival) -> None:
-        if arrival.receipt_ns > self._now_ns:
-            self._go_to(arrival.receipt_ns - 1)
-            over_ns = max(turns.turned_ns for turns in self._turns)
-            self._now_ns = over_ns if self._is_over else arrival.receipt_ns
-        if self._is_over or arrival.what in {PASSED, STOPPED}:
+        if arrival.receipt_ns > self._now_ns and not self._reach(arrival.receipt_ns):
+            return
+        if arrival.what in {PASSED, STOPPED}:
             return
         feed = self._feeds[arrival.series]
         if arrival.what < CONNECTED:
@@ -200,6 +198,15 @@ class LiveSupply(Supply):
         if arrival.what in {REGISTERED, CANCELLED}:
             feed.gate.is_registered = arrival.what == REGISTERED
             self._turns[feed.calendar].changed_ns = arrival.receipt_ns
+
+    def _reach(self, receipt_ns: int) -> bool:
+        """Let happen what does before an arrival; say whether the run goes on until then."""
+        self._go_to(receipt_ns - 1)
+        if self._is_over:
+            self._now_ns = max(turns.turned_ns for turns in self._turns)
+            return False
+        self._now_ns = receipt_ns
+        return True
 
     def _go_to(self, now_ns: int) -> None:
         for turns in self._turns:

@@ -64,7 +64,7 @@ class Turns:
 
     def go_to(self, now_ns: int) -> None:
         """Open and close what is due up to and including a moment."""
-        while (due_ns := self._next_ns()) <= now_ns:
+        while self._earliest_ns <= now_ns and (due_ns := self._next_ns()) <= now_ns:
             if self.played is None:
                 self._open(due_ns)
             else:
@@ -85,6 +85,13 @@ class Turns:
         if self.played is None:
             return self._next_ns() + 1 if self._coming else END_OF_TIME_NS
         return now_ns + 1 if self.turned_ns == now_ns else self._next_ns()
+
+    @property
+    def _earliest_ns(self) -> int:
+        """Nothing turns before this moment, whatever arrives."""
+        if self.played is not None:
+            return self.played.session.close_ns
+        return self._coming[-1].session.open_ns if self._coming else END_OF_TIME_NS
 
     def _next_ns(self) -> int:
         if self.played is not None:
