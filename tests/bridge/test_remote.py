@@ -298,3 +298,21 @@ def test_bars_nobody_hears_are_counted_and_shown(setup: Setup, store: Store) -> 
         result = run(made(EMA, setup, **parameters), store, start="2011-03-02", end="2011-03-03")
     assert killed
     assert not [w for w in result.warnings if w.endswith(" 0 messages were lost")]
+
+
+def test_signals_that_come_late_are_carried_out_counted_and_shown(
+    setup: Setup, store: Store
+) -> None:
+    strategy = made(STRATEGIES / "late.js", setup, transport="compatible", wait_s=0.01)
+    hour = {"start": "2011-03-02T14:30Z", "end": "2011-03-02T15:30Z"}
+    result = run(strategy, store, **hour)
+    assert result.status == "done", result.error
+    assert len(result.orders) >= 4
+    shown = next(w for w in result.warnings if "compatible transport" in w)
+    assert int(shown.split("; ")[1].split(" ")[0]) >= 4
+
+
+def test_a_sweep_runs_a_node_strategy_with_every_combination(spy: Path, place: Path) -> None:
+    found = openbell.sweep(str(EMA), SPY, {"minEMASpread": [0.02, 0.2]}, end="2011-03-02")
+    assert found.result.runs == 2
+    assert len(set(found.table["fills"])) == 2

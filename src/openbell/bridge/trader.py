@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _STOP, _TARGET = "stop loss", "take profit"
 
+Levels = tuple[float | None, float | None]  # stop loss and take profit
+_NONE: Levels = (None, None)
+
 
 class Trader:
     """Carries out the signals for one instrument.
@@ -20,8 +23,9 @@ class Trader:
     A buy buys its quantity and a sale sells it, whatever is held: against an open position that
     makes it smaller, or turns it. Without a quantity it is the run's full size. A close sells or
     buys back all that is held. Stop loss and take profit become a stop and a limit order over the
-    whole position as soon as it is there; the fill of one takes the other back. A new entry's
-    levels replace the old ones; without levels the old ones stay, over the position's new size.
+    whole position as soon as it is there; the fill of one takes the other back. The levels of a
+    further entry replace the old ones; without any the old ones stay, over the position's new
+    size, as long as it does not turn.
 
     Attributes
     ----------
@@ -32,14 +36,14 @@ class Trader:
     def __init__(self, instrument: str) -> None:
         self.refused = 0
         self._instrument = instrument
-        self._levels: tuple[float | None, float | None] = (None, None)
-        self._coming: dict[int, tuple[float | None, float | None]] = {}  # by number of the entry
+        self._levels = _NONE
+        self._coming: dict[int, Levels] = {}  # by number of the entry
         self._guards: list[int] = []  # orders at work
-        self._guarded = 0.0  # units they are for
+        self._held = 0.0  # after the last fill
 
     @property
-    def levels(self) -> tuple[float | None, float | None]:
-        """Stop loss and take profit of the open position; None where there is none."""
+    def levels(self) -> Levels:
+        """Those of the open position; None where there is none."""
         return self._levels
 
     def act(self, ctx: "Context", message: Mapping[str, Any]) -> None:
@@ -57,15 +61,15 @@ class Trader:
 
     def filled(self, ctx: "Context", fill: Fill) -> None:
         """Guard what is held after a fill, and nothing else."""
-        if (levels := self._coming.pop(fill.order, None)) and levels != (None, None):
+        levels = self._coming.pop(fill.order, _NONE)
+        before, held = self._held, ctx.position(self._instrument)
+        self._held = held
+        if fill.order in self._guards or held * before <= 0.0:  # closed, turned, or just begun
+            self._levels = _NONE
+        if levels != _NONE and held * fill.size > 0.0:
             self._levels = levels
-            self._take_back(ctx)
-        held = ctx.position(self._instrument)
-        if fill.order in self._guards or held == 0.0:
-            self._levels = (None, None)
-        if self._guarded != held or self._levels == (None, None):
-            self._take_back(ctx)
-            self._guard(ctx, held)
+        self._take_back(ctx)
+        self._guard(ctx, held)
 
     def position(self, ctx: "Context") -> list[dict[str, Any]]:
         """What is held, as the original's strategies are told of it: one position, or none."""
@@ -102,7 +106,7 @@ class Trader:
     def _close(self, ctx: "Context") -> None:
         held = ctx.position(self._instrument)
         self._take_back(ctx)
-        self._levels = (None, None)
+        self._levels = _NONE
         if held:
             (ctx.sell if held > 0 else ctx.buy)(abs(held), self._instrument, tag="close")
 
@@ -116,13 +120,11 @@ class Trader:
             self._guards.append(order(size, self._instrument, limit=target, tag=_TARGET))
         if len(self._guards) == 2:
             ctx.link(*self._guards)
-        self._guarded = held
 
     def _take_back(self, ctx: "Context") -> None:
         for number in self._guards:
             ctx.cancel(number)
         self._guards = []
-        self._guarded = 0.0
 
 
 def symbol_of(instrument: str) -> str:
