@@ -117,6 +117,14 @@ def test_a_config_that_says_nothing_is_refused(config: dict[str, Any], error: st
         HistoricalDataBootstrapService(Redis(), config)
 
 
+def test_a_store_that_cannot_be_listed_keeps_it_from_starting(redis: Redis) -> None:
+    class Locked:
+        def list_instruments(self) -> None:
+            raise StoreError("the lake is locked")
+
+    assert HistoricalDataBootstrapService(redis, {"source": Locked()}).start() is False
+
+
 # Answers
 
 

@@ -131,6 +131,7 @@ class HistoricalDataBootstrapService:
             is_flat=self._config.answer == "flat",
         )
         self._simulated_ns: int | None = None
+        self._is_running = False
         self._listener: Listener | None = None
         self._publisher: Redis | None = None
         self._losses = 0
@@ -141,28 +142,30 @@ class HistoricalDataBootstrapService:
 
     def start(self) -> bool:
         """Listen; whether it does. What is published after this returned true is answered."""
-        if self._listener is not None:
+        if self._is_running:
             return True
-        if self._past is not None:
-            self._past.warm_up()
         try:
+            if self._past is not None:
+                self._past.warm_up()
             self._publisher = own_client(self._redis)
             listener = Listener(self._redis, HEARD, self._receive, name="openbell-history")
             listener.start()
-        except UnavailableError as error:
-            _log.error("the history service cannot start: %s", error)  # expected
+        except OpenbellError as error:
+            _log.error("the history service cannot start: %s", error)
             return False
-        self._listener = listener
+        self._losses += self._listener.losses if self._listener else 0
+        self._listener, self._is_running = listener, True
         return True
 
     def stop(self) -> None:
         """Hear nothing more; an answer under way has two seconds to be sent."""
-        listener, self._listener = self._listener, None
-        if listener is None:
+        if not self._is_running:
             return
-        if listener.stop() and self._publisher is not None:
+        self._is_running = False
+        assert self._listener is not None  # since it runs
+        assert self._publisher is not None
+        if self._listener.stop():
             self._publisher.close()
-        self._losses += listener.losses
 
     def __enter__(self) -> Self:
         if not self.start():
@@ -187,7 +190,7 @@ class HistoricalDataBootstrapService:
                 "requests_processed": n.processed,
                 "requests_failed": n.failed,
                 "bars_generated": n.bars,
-                "running": listener is not None,
+                "running": self._is_running,
                 "thread_alive": listener is not None and listener.is_alive,
                 "responses_sent": n.answered - n.lost,
                 "responses_lost": n.lost,
