@@ -40,6 +40,7 @@ module.exports = class EmaStrategy {
     this.side = 0; // of the trend: 1 up, -1 down, 0 none
     this.state = "WAITING_FOR_TREND";
     this.barsInState = 0;
+    this.postponed = 0; // an entry that has to wait for an exit
     this.trade = null; // what was signalled and is not known to be over
     this.signals = 0;
   }
@@ -97,13 +98,18 @@ module.exports = class EmaStrategy {
     this.learn(close);
     if (!this.ready) return null;
     this.noticeEndOfTrade();
-    const entry = this.config.entry === "cross" ? this.cross() : this.retracement(close);
-    if (this.trade) {
-      const reason = this.exitReason(close);
-      if (reason) return this.exit(close, timestamp, reason);
-      if (entry === 0 || entry === this.trade.side || this.config.entry !== "cross") return null;
-    }
-    return entry === 0 ? null : this.enter(entry, close, timestamp);
+    const entry = this.findEntry(close);
+    if (!this.trade) return entry === 0 ? null : this.enter(entry, close, timestamp);
+    const reason = this.exitReason(close, entry);
+    return reason ? this.exit(entry, close, timestamp, reason) : null;
+  }
+
+  /** 1 to buy, -1 to sell, 0 for neither; what was found against an open trade counts one later. */
+  findEntry(close) {
+    const found = this.config.entry === "cross" ? this.cross() : this.retracement(close);
+    const postponed = this.postponed;
+    this.postponed = 0;
+    return found || postponed;
   }
 
   /** 1 or -1 on the candle on which the averages cross, else 0. */
@@ -153,14 +159,15 @@ module.exports = class EmaStrategy {
     else if (isOpen) this.trade.wasOpen = true;
   }
 
-  exitReason(close) {
+  exitReason(close, entry) {
     const { side, stopLoss, takeProfit } = this.trade;
     if (side * (close - stopLoss) <= 0) return "stop reached";
     if (side * (close - takeProfit) >= 0) return "target reached";
-    return "";
+    return entry === -side ? "entry the other way" : "";
   }
 
-  exit(close, timestamp, reason) {
+  exit(entry, close, timestamp, reason) {
+    if (entry === -this.trade.side) this.postponed = entry;
     this.trade = null;
     return this.signal("CLOSE_POSITION", close, timestamp, { reason });
   }

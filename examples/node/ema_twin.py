@@ -41,8 +41,8 @@ class EmaTwin(ob.Strategy):
             self.history_left -= 1
             self.decisions.learn(bar.close)
             return
-        held = ctx.position(bar.instrument) != 0.0
-        if signal := self.decisions.decide(bar.close, bar.end_ns // 1_000_000, held=held):
+        is_open = ctx.position(bar.instrument) != 0.0
+        if signal := self.decisions.decide(bar.close, bar.end_ns // 1_000_000, is_open=is_open):
             self.trader.act(ctx, signal)
 
     def on_fill(self, ctx, fill):
@@ -60,6 +60,7 @@ class Decisions:
         self.side = 0  # of the trend: 1 up, -1 down, 0 none
         self.state = "WAITING_FOR_TREND"
         self.bars_in_state = 0
+        self.postponed = 0  # an entry that has to wait for an exit
         self.trade: dict[str, Any] | None = None
 
     def learn(self, close: float) -> None:
@@ -72,21 +73,23 @@ class Decisions:
             self.slow += 2.0 / (self.settings.emaSlow + 1) * (close - self.slow)
         self.candles += 1
 
-    def decide(self, close: float, time_ms: int, *, held: bool) -> dict[str, Any] | None:
+    def decide(self, close: float, time_ms: int, *, is_open: bool) -> dict[str, Any] | None:
         """The signal on a bar that closed; None for none."""
         self.learn(close)
         if self.candles < self.settings.emaSlow:
             return None
-        self._notice_end_of_trade(held=held)
+        self._notice_end_of_trade(is_open=is_open)
+        entry = self._find_entry(close)
+        if self.trade is None:
+            return self._enter(entry, close, time_ms) if entry else None
+        reason = self._exit_reason(close, entry, self.trade)
+        return self._exit(entry, close, time_ms, reason) if reason else None
+
+    def _find_entry(self, close: float) -> int:
         is_cross = self.settings.entry == "cross"
-        entry = self._cross() if is_cross else self._retracement(close)
-        if self.trade:
-            if reason := self._exit_reason(close, self.trade):
-                self.trade = None
-                return self._signal("CLOSE_POSITION", close, time_ms, reason=reason)
-            if entry in {0, self.trade["side"]} or not is_cross:
-                return None
-        return self._enter(entry, close, time_ms) if entry else None
+        found = self._cross() if is_cross else self._retracement(close)
+        postponed, self.postponed = self.postponed, 0
+        return found or postponed
 
     def _cross(self) -> int:
         before = self.side
@@ -118,16 +121,24 @@ class Decisions:
     def _enter_state(self, state: str) -> None:
         self.state, self.bars_in_state = state, 0
 
-    def _notice_end_of_trade(self, *, held: bool) -> None:
-        if self.trade and held:
+    def _notice_end_of_trade(self, *, is_open: bool) -> None:
+        if self.trade and is_open:
             self.trade["was_open"] = True
         elif self.trade and self.trade["was_open"]:
             self.trade = None
 
-    def _exit_reason(self, close: float, trade: dict[str, Any]) -> str:
+    def _exit_reason(self, close: float, entry: int, trade: dict[str, Any]) -> str:
         if trade["side"] * (close - trade["stop"]) <= 0:
             return "stop reached"
-        return "target reached" if trade["side"] * (close - trade["target"]) >= 0 else ""
+        if trade["side"] * (close - trade["target"]) >= 0:
+            return "target reached"
+        return "entry the other way" if entry == -trade["side"] else ""
+
+    def _exit(self, entry: int, close: float, time_ms: int, reason: str) -> dict[str, Any]:
+        if self.trade and entry == -self.trade["side"]:
+            self.postponed = entry
+        self.trade = None
+        return self._signal("CLOSE_POSITION", close, time_ms, reason=reason)
 
     def _enter(self, side: int, close: float, time_ms: int) -> dict[str, Any] | None:
         settings = self.settings

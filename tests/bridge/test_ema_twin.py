@@ -70,6 +70,11 @@ def closes(samples: Path) -> list[float]:
     return [float(x) for x in table[table.columns[4]]]
 
 
+def is_open_after(signal: dict[str, Any] | None, *, before: bool) -> bool:
+    """Whether there is a position once a signal is carried out."""
+    return before if signal is None else signal["direction"] != "CLOSE_POSITION"
+
+
 def decisions_in_javascript(
     config: dict[str, Any], closes: list[float], gone: set[int]
 ) -> Iterator[dict[str, Any] | None]:
@@ -85,7 +90,7 @@ def decisions_in_javascript(
             )
             item = {"price": close, "timestamp": 60_000 * i}
             signal = runner.ask("MARKET_DATA", item).get("data")
-            held = held if signal is None else signal["direction"] != "CLOSE_POSITION"
+            held = is_open_after(signal, before=held)
             yield signal
     finally:
         runner.close()
@@ -101,8 +106,8 @@ def decisions_in_python(
     held = False
     for i, close in enumerate(closes[50:]):
         held = held and i not in gone
-        signal = decisions.decide(close, 60_000 * i, held=held)
-        held = held if signal is None else signal["direction"] != "CLOSE_POSITION"
+        signal = decisions.decide(close, 60_000 * i, is_open=held)
+        held = is_open_after(signal, before=held)
         yield signal
 
 
