@@ -5,7 +5,7 @@ difference. What makes a row known is in `rules.py`; nothing here looks at a clo
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -119,8 +119,9 @@ class LiveFeed(Feed):
         self._new: deque[_Row] = deque()
         self._late: deque[_Row] = deque()
         self._aside: deque[_Row] = deque()
-        self.revised = self._rows([], is_revision=True)
-        self.asides = self._asides([])
+        self._none: tuple[Rows, ...] = ()
+        self._none = (self._rows([]), self._rows([], is_revision=True), self._asides([]))
+        _, self.revised, self.asides = self._none
 
     @property
     def due_ns(self) -> int:
@@ -213,14 +214,18 @@ class LiveFeed(Feed):
         self.counts.played += len(rows.known_ns)
         return rows
 
-    def _rows(self, rows: Iterable[_Row], *, is_revision: bool = False) -> Rows:
+    def _rows(self, rows: Sequence[_Row], *, is_revision: bool = False) -> Rows:
+        if not rows and self._none:
+            return self._none[is_revision]
         known, session, key, end, values, label, origin = _columns(rows, _WIDTHS[self.track.kind])
         ends = (end,) if self.series.is_bars else ()
         kind: Any = type(self.empty())
         data = kind(self.series, key, *ends, *values, label)
         return Rows(data, known, session, None, origin if is_revision else None)
 
-    def _asides(self, rows: Iterable[_Row]) -> Rows:
+    def _asides(self, rows: Sequence[_Row]) -> Rows:
+        if not rows and self._none:
+            return self._none[2]
         known, session, key, _, values, _, _ = _columns(rows, 3)
         return Rows(Asides(self.series, key, *values), known, session)
 
@@ -288,11 +293,16 @@ class LiveDerived(DerivedFeed):
         self._until_ns = START_OF_TIME_NS
         none = np.empty(0, np.int64)
         self._rows = Rows(feed.empty(), none, none)
-        self.revised = Rows(self.empty(), none, none, none, none)
+        self._none = Rows(self.empty(), none, none, none)
+        self.revised = self._none._replace(origin=none)
+        self._closed = 0
 
     def build(self, base: Rows, until_ns: int, agenda: Agenda) -> Rows:
         """The bars that become known up to and including a moment, and not before."""
         after_ns, self._until_ns = self._until_ns, until_ns
+        if not self._has_news(base, until_ns):
+            self.revised = self._none._replace(origin=self._none.known_ns)
+            return self._none
         rows = joined(self._rows, base, self.feed.revised._replace(origin=None))
         rows = picked(rows, np.argsort(rows.data.key_ns, kind="stable"))
         rows, begins, ends = self._binned(rows, agenda)
@@ -305,6 +315,12 @@ class LiveDerived(DerivedFeed):
         self.due_ns = int(made[made > until_ns].min(initial=END_OF_TIME_NS))
         self._rows = picked(rows, closed > until_ns)
         return self._build(rows, (begins, ends), made, first, agenda)
+
+    def _has_news(self, base: Rows, until_ns: int) -> bool:
+        """Whether there are new rows, or a bar is due, or a session has closed."""
+        before, self._closed = self._closed, int((self.feed.rolled.close_ns <= until_ns).sum())
+        is_due = until_ns >= self.due_ns or self._closed > before
+        return is_due or bool(len(base.known_ns) or len(self.feed.revised.known_ns))
 
     def _closed_ns(self, rows: Rows, ends: Ints, agenda: Agenda) -> Ints:
         """When the session closed in which each row's bar ends."""
