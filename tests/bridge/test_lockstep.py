@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from openbell.bridge.child import Limits
-from openbell.bridge.lockstep import KEPT
+from openbell.bridge.lockstep import KEPT, Lockstep
 from openbell.bridge.redis_server import RedisServer, connect
 from openbell.market.errors import RunError, UnavailableError
 from openbell.market.moments import MINUTE_NS
@@ -246,3 +246,38 @@ def test_many_runs_share_one_redis(url: str) -> None:
     for thread in threads:
         thread.join(30)
     assert said == dict.fromkeys(range(3), expected(60))
+
+
+@pytest.mark.parametrize(
+    ("seq", "data", "why"),
+    [
+        (1, b"[", "no JSON"),
+        (1, b"17", "it said b'17'"),
+        (1, b'["yes"]', "it said"),
+        (1, b'[{"signals": ["BUY"]}]', "it said"),
+        (1, b'[{"signals": {}}]', "it said"),
+        (1, b"[null, null]", "2 answers to messages 1 to 1"),
+        (3, b"[null]", "1 answers to messages 1 to 3"),
+        (1, b'["%s"]' % (b"x" * (1 << 24)), "16777220 bytes at once"),
+    ],
+)
+def test_a_runner_that_does_not_keep_to_the_protocol_ends_the_run(
+    seq: int, data: bytes, why: str, url: str, redis: Redis
+) -> None:
+    run = Lockstep(url, "hostile", watch=lambda: False)
+    redis.xadd(run.answers, {"hello": "me"})
+    redis.xadd(run.answers, {"nonsense": 1})
+    redis.xadd(run.answers, {"runner": "me", "seq": seq, "data": data})
+    run.send(START_NS, "init", b"{}")
+    with pytest.raises(RunError, match="does not answer as agreed") as raised:
+        run.ask(5.0)
+    assert why in raised.value.message
+    run.close()
+    assert redis.keys("openbell:*") == []
+
+
+def test_what_a_run_left_by_force_fades(url: str, redis: Redis) -> None:
+    with speaking(url) as run:
+        run.feed(3)
+        for key in redis.keys("openbell:*"):
+            assert 0 < redis.ttl(key) <= 7 * 24 * 3600

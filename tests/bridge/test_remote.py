@@ -5,12 +5,14 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from redis import RedisError
 
 import openbell
 from openbell.app.running import verify
@@ -20,9 +22,9 @@ from openbell.backtest.result import RunResult
 from openbell.backtest.run import run_backtest
 from openbell.bridge.child import Limits
 from openbell.bridge.link import Link, Setup
-from openbell.bridge.redis_server import RedisServer
+from openbell.bridge.redis_server import RedisServer, connect
 from openbell.bridge.remote import RemoteStrategy, remote_strategy
-from openbell.market.errors import UsageError
+from openbell.market.errors import OpenbellError, UsageError
 from openbell.market.moments import iso
 from openbell.market.progress import CancelToken
 from openbell.ports import Store
@@ -316,3 +318,29 @@ def test_a_sweep_runs_a_node_strategy_with_every_combination(spy: Path, place: P
     found = openbell.sweep(str(EMA), SPY, {"minEMASpread": [0.02, 0.2]}, end="2011-03-02")
     assert found.result.runs == 2
     assert len(set(found.table["fills"])) == 2
+
+
+def test_a_day_around_the_clock_with_every_fault_is_the_day_without(setup: Setup) -> None:
+    steps = np.random.default_rng(1).normal(0, 0.05, 1440)
+    closes = (100.0 + np.cumsum(steps)).round(2)
+    day = bars([(c, c, c, c) for c in closes.tolist()])
+    plain = play(made(COUNTING, setup, historicalBarsBack=0), day, cash=1e9)
+    with RedisServer() as server, killing(5, 400, 401, 900) as killed:
+        cuts = [threading.Timer(0.2 + 0.3 * at, lambda: cut(server)) for at in range(8)]
+        cuts.append(threading.Timer(1.0, server.restart))
+        for timer in cuts:
+            timer.start()
+        strategy = made(COUNTING, replace(setup, redis_url=server.url), historicalBarsBack=0)
+        broken = play(strategy, day, cash=1e9)
+        for timer in cuts:
+            timer.join()
+    assert len(killed) == 4
+    assert broken.status == "done", broken.error
+    assert plain.seal == broken.seal
+    assert len(plain.orders) == 480
+
+
+def cut(server: RedisServer) -> None:
+    """Cut every connection; one that comes while the server is restarted has nothing to cut."""
+    with suppress(OpenbellError, RedisError), connect(server.url) as client:
+        client.client_kill_filter(_type="normal", skipme=True)

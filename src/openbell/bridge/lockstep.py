@@ -31,6 +31,8 @@ BATCH_BYTES = 256 * 1024
 _TICK_MS = 100  # how long Redis holds a read before we look after the runner
 _SILENCE_S = 5.0  # after which a connection that should have answered is made anew
 _PAUSE_S = 0.02
+_FADES_S = 7 * 24 * 3600  # after which Redis forgets a run that ended by force
+_MAX_ANSWER_BYTES = 16 * channels.MAX_BYTES
 
 # The changing ends of the two commands that every slice takes, packed by hand: five times as fast.
 _APPEND = (
@@ -88,6 +90,7 @@ class Lockstep:
         self._heard = 0  # the last message this runner answered
         self._last_id = b"0-0"
         self._repeats = 0
+        self._is_closed = False
 
     @property
     def statistics(self) -> dict[str, int]:
@@ -135,12 +138,13 @@ class Lockstep:
 
     def close(self) -> None:
         """Remove the streams and the connection; nothing happens the second time."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(RedisError, OSError):  # the run is over: there is nothing left to save
-                connection.send_command("DEL", self.slices, self.answers)
-                connection.read_response()
-            connection.disconnect()
+        if self._is_closed or not self._sent:
+            return
+        self._is_closed = True
+        with suppress(RedisError, OSError):  # the run is over: there is nothing left to save
+            self._exchange([_pack("DEL", self.slices, self.answers)])
+        if self._connection is not None:
+            self._connection.disconnect()
 
     # One exchange
 
@@ -205,11 +209,10 @@ class Lockstep:
         if fields[b"runner"] != self._runner or seq <= self._heard:
             self._repeats += 1
             return
-        answers = (None,) if data == b"[null]" else orjson.loads(data)
+        answers = (None,) if data == b"[null]" else _answers(data)
         if seq != self._heard + len(answers):
-            raise RunError(
-                f"the runner gave {len(answers)} answers to messages {self._heard + 1} to {seq}",
-                hint="use the runner of this version of openbell",
+            raise _no_answer(
+                f"it gave {len(answers)} answers to messages {self._heard + 1} to {seq}"
             )
         for at, answer in enumerate(answers, self._heard + 1):
             self._learn(at, answer)
@@ -234,7 +237,10 @@ class Lockstep:
         if runner in self._met:
             return
         create = ("XGROUP", "CREATE", self.slices, runner, "0", "MKSTREAM")
-        self._exchange([_pack("MULTI"), _pack("DEL", self.slices), _pack(*create), _pack("EXEC")])
+        commands = ("MULTI",), ("DEL", self.slices), create, ("EXEC",)
+        # A run that could not tidy up leaves nothing for ever.
+        fading = [("EXPIRE", key, _FADES_S) for key in (self.slices, self.answers)]
+        self._exchange([_pack(*command) for command in (*commands, *fading)])
         self._met.add(runner)
         self._runner = runner
         self._fed = self._heard = 0
@@ -306,6 +312,33 @@ def _pack(*words: str | int | bytes, more: int = 0) -> bytes:
         raw = word if isinstance(word, bytes) else str(word).encode()
         packed.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
     return b"".join(packed)
+
+
+def _answers(data: bytes) -> Sequence[Answer | None]:
+    """The answers of one entry; raise `RunError` if they are none."""
+    if len(data) > _MAX_ANSWER_BYTES:
+        raise _no_answer(f"it said {len(data)} bytes at once")
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise _no_answer(f"what it said is no JSON: {error}") from None
+    if not isinstance(found, list) or not all(map(_is_answer, found)):
+        raise _no_answer(f"it said {data[:80]!r}")
+    return found
+
+
+def _is_answer(answer: Any) -> bool:
+    if answer is None:
+        return True
+    signals = answer.get("signals", []) if isinstance(answer, dict) else None
+    return isinstance(signals, list) and all(isinstance(signal, dict) for signal in signals)
+
+
+def _no_answer(why: str) -> RunError:
+    return RunError(
+        f"the runner does not answer as agreed: {why}",
+        hint="use the runner of this version of openbell, or see docs/channels.md",
+    )
 
 
 def _fitting(line: Sequence[Message]) -> int:
