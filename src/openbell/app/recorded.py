@@ -112,9 +112,13 @@ def run_recording(
 
 
 def bars_of_recording(lake: Lake, ref: str) -> dict[str, Bars]:
-    """The bars of trades that a recording holds, by instrument."""
+    """The bars that a recording holds, by instrument; of those that have any."""
     found = recorded(recordings(lake).open(recording_id([ref])))
-    return {str(s.instrument): bars for s, bars in found.items() if isinstance(bars, Bars)}
+    return {
+        str(s.instrument): bars
+        for s, bars in found.items()
+        if isinstance(bars, Bars) and len(bars)
+    }
 
 
 def bring_in(lake: Lake, recording: Recording) -> list[Version]:

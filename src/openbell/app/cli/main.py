@@ -10,7 +10,18 @@ import typer
 from typer.core import TyperGroup
 
 import openbell
-from openbell.app.cli import backtest, bridge, data, doctor, record, replay, runs, strategy, system
+from openbell.app.cli import (
+    backtest,
+    bridge,
+    data,
+    doctor,
+    parity,
+    record,
+    replay,
+    runs,
+    strategy,
+    system,
+)
 from openbell.app.cli.exits import DONE, FAILED, INTERRUPTED, WRONG_USAGE, exit_code
 from openbell.app.cli.terminal import complain, note, say_lines
 from openbell.market.errors import CancelledError, OpenbellError
@@ -24,6 +35,7 @@ _ORDER = (
     "verify",
     "bridge",
     "record",
+    "parity",
     "runs",
     "system",
     "doctor",
@@ -81,6 +93,7 @@ app.command("sweep")(backtest.sweep)
 app.command("verify")(backtest.verify)
 app.command("bridge")(bridge.bridge)
 app.add_typer(record.app, name="record")
+app.command("parity")(parity.parity)
 app.add_typer(runs.app, name="runs")
 app.add_typer(system.app, name="system")
 app.command("doctor")(doctor.doctor)
