@@ -186,8 +186,8 @@ class Coordinator:
             window.load(chunk, self.open_sessions)
         self.chunk = chunk
         self._tape.load(chunk.records, chunk.ends)
+        self._hand.slice = 0  # before the times: whoever looks in between sees the past
         self._hand.times_ns = chunk.known_ns
-        self._hand.slice = 0
         if self._pace is not None:
             self._marks = _marks(chunk)
 
