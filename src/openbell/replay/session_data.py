@@ -88,11 +88,11 @@ class Window:
                 self._parts, self._sessions = [data], [session]
             self._revised = chunk.rows[self.revisions]
             self._revised_counts = chunk.counts[self.revisions]
+        first = tail = sum(map(len, self._parts))
         if open_sessions:
-            first = int(np.searchsorted(self._session, min(open_sessions)))
-            self._leave(min(first, len(self._data) - self._keep))
-        else:
-            self._leave(sum(map(len, self._parts)) - self._keep)
+            first = sum(int(part.searchsorted(min(open_sessions))) for part in self._sessions)
+        self._leave(min(first, tail - self._keep))
+        self._join_newest()
         self._tail = sum(map(len, self._parts))
         self._parts.append(rows.data)
         self._sessions.append(rows.session)
@@ -129,6 +129,14 @@ class Window:
             else:
                 self._parts[0] = self._parts[0].take(slice(left, None))
                 self._sessions[0] = self._sessions[0][left:]
+
+    def _join_newest(self) -> None:
+        """Join parts until each is more than twice the one after it: few stay, little is copied."""
+        if len(self._parts) > 1 and not len(self._parts[-1]):
+            del self._parts[-1], self._sessions[-1]
+        while len(self._parts) > 1 and len(self._parts[-2]) <= 2 * len(self._parts[-1]):
+            self._parts[-2:] = [type(self._parts[-1]).joined(self._parts[-2:])]
+            self._sessions[-2:] = [np.concatenate(self._sessions[-2:])]
 
     def _join(self) -> None:
         if len(self._parts) > 1:
