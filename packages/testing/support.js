@@ -65,7 +65,7 @@ async function startRedis(port = undefined, ...settings) {
   const words = ["redis-server", "--port", String(chosen), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", ...settings];
   const child = new Child(words, { PATH: process.env.PATH });
   await child.says("Ready to accept connections");
-  return { port: chosen, stop: (signal) => child.stop(signal) };
+  return { port: chosen, stop: (signal) => child.stop(signal), signal: (name) => child.process.kill(name) };
 }
 
 /** A client of the test's own that writes down what it hears. */

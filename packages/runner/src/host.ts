@@ -68,7 +68,7 @@ export class StrategyHost {
     if (!strategy.processMarketData && !strategy.analyze) {
       throw new MessageError(`${path}: the strategy has neither processMarketData nor analyze`);
     }
-    const name = strategy.name ?? Strategy.name;
+    const name = typeof strategy.name === "string" ? strategy.name : Strategy.name;
     return new StrategyHost(strategy, name, botId, symbol, config, mainBot, book, time);
   }
 

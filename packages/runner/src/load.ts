@@ -5,13 +5,13 @@ import type { StrategyClass } from "../../sdk/src/types";
 
 /**
  * The strategy class of a file: what it exports (`module.exports = class …`, `export default`), or
- * the only class among its named exports.
+ * among its named exports the only class that takes market data, or the only class.
  */
 export async function importStrategy(path: string): Promise<StrategyClass> {
-  const loaded: unknown = await import(pathToFileURL(resolve(path)).href);
-  const found = exported(loaded);
-  const [first] = found;
-  if (!first || found.length > 1) {
+  const found = exported(await import(pathToFileURL(resolve(path)).href));
+  const taking = found.filter(takesMarketData);
+  const [first, ...others] = taking.length > 0 ? taking : found;
+  if (!first || others.length > 0) {
     throw new TypeError(
       `${path} exports ${found.length} classes; write \`module.exports = class MyStrategy {…}\``,
     );
@@ -30,4 +30,8 @@ function exported(value: unknown): StrategyClass[] {
 
 function isClass(value: unknown): value is StrategyClass {
   return typeof value === "function" && value.prototype !== undefined;
+}
+
+function takesMarketData({ prototype }: StrategyClass): boolean {
+  return "processMarketData" in prototype || "analyze" in prototype;
 }

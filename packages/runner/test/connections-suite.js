@@ -69,6 +69,24 @@ function suite(major) {
     assert.ok(here.ear.on(READY).at(-1).statistics.troubles > 0);
   });
 
+  test("a Redis that is paused delays, and nothing is lost or repeated", async () => {
+    const own = await startRedis();
+    const child = here.run("recorder.js", { historicalBarsBack: 0 }, own.port);
+    await child.says("ready: true\n");
+    const heard = await listen(own.port, [SIGNAL], major);
+    own.signal("SIGSTOP");
+    const said = [101, 102, 103].map((price) => heard.say(MARKET, market(price)));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.deepEqual(heard.on(SIGNAL), []);
+    own.signal("SIGCONT");
+    await Promise.all(said);
+    await until(() => heard.on(SIGNAL).length >= 3);
+    assert.equal(await child.stop(), 0);
+    assert.deepEqual(heard.on(SIGNAL).map(({ price }) => price), [101, 102, 103]);
+    await heard.close();
+    await own.stop();
+  });
+
   test("the runner and the bot end when they are told to, Redis or no Redis", async () => {
     const own = await startRedis();
     const runner = here.run("recorder.js", { historicalBarsBack: 0 }, own.port);

@@ -74,6 +74,19 @@ test("no answer means no change", async () => {
   assert.deepEqual(await host.feed(item(17)), { ready: true, signal: null, failure: null });
 });
 
+test("a warm-up by the clock passes with the time that is fed", async () => {
+  const time = installVirtualTime(0);
+  try {
+    const path_ = path.join(__dirname, "strategies/uptime.js");
+    const host = await StrategyHost.load(path_, {}, time);
+    const ready = [];
+    for (const timestamp of [1_000, 59_000, 61_000]) ready.push((await host.feed({ ...item(1), timestamp })).ready);
+    assert.deepEqual(ready, [false, false, true]);
+  } finally {
+    time.restore();
+  }
+});
+
 test("positions that are told are positions the strategy sees", async () => {
   const host = await recorder();
   host.updatePositions([{ symbol: "NQ", side: "SHORT", quantity: 3, entryPrice: 100, currentPrice: 100, pnl: 0 }]);
@@ -97,6 +110,10 @@ test("an ES module with analyze works like the rest", async () => {
 
 for (const [what, text, name] of [
   ["a named export", "exports.Mine = class Mine { analyze() {} }"],
+  ["a named export beside functions and other classes", "exports.Mine = class Mine { analyze() {} }; exports.help = function () {}; exports.B = class {}"],
+  ["a class whose methods are fields", "exports.Mine = class Mine { analyze = () => null; name() {} }"],
+  ["an old constructor", "module.exports = function Mine() { this.analyze = () => null; }"],
+  ["a class that inherits", "class A { analyze() {} }; module.exports = { Mine: class Mine extends A {} }"],
   ["a compiled default export", "exports.__esModule = true; exports.default = class Mine { analyze() {} }"],
   ["an ES module's named export", "export class Mine { analyze() {} }", "strategy.mjs"],
 ]) {

@@ -5,13 +5,13 @@ const node_path_1 = require("node:path");
 const node_url_1 = require("node:url");
 /**
  * The strategy class of a file: what it exports (`module.exports = class …`, `export default`), or
- * the only class among its named exports.
+ * among its named exports the only class that takes market data, or the only class.
  */
 async function importStrategy(path) {
-    const loaded = await import((0, node_url_1.pathToFileURL)((0, node_path_1.resolve)(path)).href);
-    const found = exported(loaded);
-    const [first] = found;
-    if (!first || found.length > 1) {
+    const found = exported(await import((0, node_url_1.pathToFileURL)((0, node_path_1.resolve)(path)).href));
+    const taking = found.filter(takesMarketData);
+    const [first, ...others] = taking.length > 0 ? taking : found;
+    if (!first || others.length > 0) {
         throw new TypeError(`${path} exports ${found.length} classes; write \`module.exports = class MyStrategy {…}\``);
     }
     return first;
@@ -29,4 +29,7 @@ function exported(value) {
 }
 function isClass(value) {
     return typeof value === "function" && value.prototype !== undefined;
+}
+function takesMarketData({ prototype }) {
+    return "processMarketData" in prototype || "analyze" in prototype;
 }
