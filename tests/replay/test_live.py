@@ -1,13 +1,26 @@
 """Live sessions: when they open and close, when derived bars are known, what a stop leaves."""
 
+from pathlib import Path
+
 import pytest
 
-from openbell.market.arrivals import CANCELLED, DISCONNECTED, NO_SERIES, PASSED, Arrival
+from openbell.market.arrivals import (
+    BAR,
+    CANCELLED,
+    DISCONNECTED,
+    NO_SERIES,
+    PASSED,
+    Arrival,
+    five,
+)
+from openbell.market.bars import Bars
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
-from openbell.market.moments import MINUTE_NS, SECOND_NS
+from openbell.market.moments import MINUTE_NS, SECOND_NS, iso
+from openbell.replay import kernels
 from openbell.replay.pacing import Pace
 from openbell.replay.system import System
+from openbell.sources.lean import LeanFolder
 from tests.replay.living import (
     CLOSE_NS,
     COIN,
@@ -22,7 +35,7 @@ from tests.replay.living import (
     replayed,
     trade,
 )
-from tests.replay.playing import Record, at, play, records
+from tests.replay.playing import Record, at, play, records, rows_of, stored
 
 EVERY = [minute(n) for n in range(30)]
 DONE_S = (CLOSE_NS - OPEN_NS) / SECOND_NS
@@ -267,3 +280,30 @@ def test_bars_of_a_day_and_pins_to_fill_from_are_refused() -> None:
     kept = recorded(header(SPY), *EVERY)
     with pytest.raises(UsageError, match="cannot fill a live run"):
         replayed(kept, fill=replayed(kept).plan.pins)
+
+
+# The same as from a store
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_day_that_comes_in_time_gives_the_bars_it_has_in_a_store(
+    samples: Path, extended: bool
+) -> None:
+    folder = LeanFolder(samples / "lean/Data/equity/usa/minute/spy")
+    day = next(p.data for p in folder.parse() if iso(int(p.data.key_ns[0]))[:10] == "2013-10-07")
+    assert isinstance(day, Bars)
+    plan = {"derived": ("5m", "15m", "1h", "1d"), "extended": extended, "calendars": {}}
+    values = zip(day.open, day.high, day.low, day.close, day.volume, strict=True)
+    head = header(SPY, start="2013-10-07", end="2013-10-08", grace_s=3600)
+    kept = recorded(
+        head,
+        *(
+            Arrival(0, BAR, int(start), int(end), 0, five(each))
+            for start, end, each in zip(day.start_ns, day.end_ns, values, strict=True)
+        ),
+    )
+    of_store = stored(day).system("2013-10-07", "2013-10-08", **plan)
+    for kind in (kernels.BAR, kernels.DERIVED):
+        live = rows_of(replayed(kept, **plan), kind)
+        assert [rows[0] for rows in live] == [rows[0] for rows in rows_of(of_store, kind)]
+        of_store = stored(day).system("2013-10-07", "2013-10-08", **plan)
