@@ -79,3 +79,24 @@ def test_a_slow_strategy_is_given_up_at_the_time_that_was_set(
     said = openbell("bridge", "slow.js", *DAY, "--within", "0.5", "--no-bot", "--no-report")
     assert said.code == 1
     assert "was not answered in 0.5 s" in said.out
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.set_index")
+def test_pybroker_carries_out_the_same_signals(spy: Path, node: Path) -> None:
+    words = ("bridge", "node/ema-strategy.js", *DAY, "--fill", "intrabar", "--no-bot")
+    theirs = openbell(*words, "--engine", "pybroker", "--json")
+    assert theirs.code == 0, theirs.err
+    ours = openbell(*words, "--json")
+    assert theirs.json["pins"] == [f"{SPY}@1"]
+    assert theirs.json["metrics"]["total_return_pct"] == pytest.approx(
+        100 * ours.json["metrics"]["total_return"], abs=0.05
+    )
+    said = openbell(*words, "--engine", "pybroker")
+    assert "in PyBroker, on XNYS:SPY/1m@1" in said.out
+    assert "round trips" in said.out
+
+
+def test_an_unknown_engine_is_refused(spy: Path, node: Path) -> None:
+    said = openbell("bridge", "node/ema-strategy.js", *DAY, "--engine", "steam")
+    assert said.code == 2
+    assert "use native or pybroker" in said.err

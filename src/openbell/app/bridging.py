@@ -1,9 +1,9 @@
 """The whole circuit of a Node strategy on one machine, as one run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openbell.app import wiring
 from openbell.app.lake import Lake
@@ -13,6 +13,11 @@ from openbell.backtest.catalog import from_instance
 from openbell.backtest.config import RunConfig
 from openbell.market.errors import UsageError
 from openbell.market.progress import CancelToken, Progress, silent
+
+if TYPE_CHECKING:
+    from openbell.backtest.engines.pybroker_run import PyBrokerRun
+
+ENGINES = ("native", "pybroker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +32,31 @@ class Circuit:
         Wall time the strategy may take to answer a message.
     bot
         Whether the mock bot runs beside the strategy.
+    engine
+        ``native``, or ``pybroker``.
     """
 
     redis_url: str = ""
     within_s: float = 30.0
     bot: bool = True
+    engine: str = ENGINES[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A run, and what went over the channels meanwhile, by name."""
+    """What came of a circuit: a run of the native engine or one of PyBroker.
 
-    run: Run
-    counts: Mapping[str, int] = field(default_factory=dict)
+    Attributes
+    ----------
+    native, pybroker
+        One of them; the other is None.
+    counts
+        What went over the channels meanwhile, by name.
+    """
+
+    native: Run | None
+    pybroker: "PyBrokerRun | None"
+    counts: Mapping[str, int]
 
 
 def run_circuit(
@@ -60,8 +77,10 @@ def run_circuit(
     Raises
     ------
     UsageError
-        If the strategy is no Node file, or the configuration does not fit.
+        If the strategy is no Node file, or the configuration does not fit, or not to PyBroker.
     """
+    if circuit.engine not in ENGINES:
+        raise UsageError(f"unknown engine `{circuit.engine}`", hint=f"use {' or '.join(ENGINES)}")
     asked = RunConfig.from_dict(values)
     path, _, name = asked.strategy.partition(":")
     if Path(path).suffix not in wiring.NODE_SUFFIXES:
@@ -76,5 +95,7 @@ def run_circuit(
     )  # fmt: skip
     loaded = from_instance(cls(**asked.parameters))
     config = replace(asked, strategy=ref_of(loaded), parameters=loaded.strategy.parameters)
-    run = run_config(loaded, config, lake, progress=progress, cancel=cancel)
-    return Ran(run, counts)
+    if circuit.engine == "pybroker":
+        config = replace(config, on=tuple(lake.playable(ref) for ref in config.on))
+        return Ran(None, wiring.run_in_pybroker(loaded.strategy, config, lake.store), counts)
+    return Ran(run_config(loaded, config, lake, progress=progress, cancel=cancel), None, counts)

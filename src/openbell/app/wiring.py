@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from openbell.market import calendars
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
-from openbell.ports import FileSource, LiveSource, RecordingStore, RunStore, Store
+from openbell.ports import FileSource, LiveSource, ReadStore, RecordingStore, RunStore, Store
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from openbell.backtest.config import RunConfig
+    from openbell.backtest.engines.pybroker_run import PyBrokerRun
     from openbell.backtest.strategy import Strategy
 
 Format = Literal["", "csv", "parquet", "lean", "freqtrade"]
@@ -121,6 +123,24 @@ def node_strategy(path: Path, name: str, **changes: Any) -> "type[Strategy]":
     here = settings()
     setup = Setup(**{"redis_url": here.redis_url, "cache": here.cache, **changes})
     return remote_strategy(path, name, setup)
+
+
+def run_in_pybroker(strategy: "Strategy", config: "RunConfig", store: ReadStore) -> "PyBrokerRun":
+    """A run in PyBroker instead of the native engine.
+
+    Raises
+    ------
+    MissingExtraError
+        If PyBroker is not installed.
+    """
+    from openbell.backtest.engines.pybroker_run import run_in_pybroker
+
+    import pybroker  # isort: skip  # after ours, which says how to install it
+
+    quiet: Any = pybroker  # untyped in places
+    quiet.disable_logging()  # it prints, and stdout is for results
+    quiet.disable_progress_bar()
+    return run_in_pybroker(strategy, config, store)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,16 @@
 """`openbell bridge`."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from openbell.app.cli import options
 from openbell.app.cli.backtest import code_of, keep, lake_at, values_of
-from openbell.app.cli.terminal import note, working
+from openbell.app.cli.terminal import note, say_json, say_lines, working
+
+if TYPE_CHECKING:
+    from openbell.backtest.engines.pybroker_run import PyBrokerRun
 
 
 def bridge(
@@ -53,6 +56,13 @@ def bridge(
         float,
         typer.Option("--within", metavar="S", help="Seconds the strategy may take to answer."),
     ] = 30.0,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="native: sealed and kept; pybroker: its figures are shown, and nothing is kept.",
+        ),
+    ] = "native",
     no_bot: Annotated[bool, typer.Option("--no-bot", help="Run without the mock bot.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML page.")] = False,
     lake: options.Lake = None,
@@ -69,6 +79,8 @@ def bridge(
       openbell bridge examples/node/ema-strategy.js --on XNYS:SPY/1m --set entry=cross
 
       openbell bridge emaStrategy.js --on march --transport compatible --redis redis://127.0.0.1
+
+      openbell bridge emaStrategy.js --on march --fill intrabar --engine pybroker
     """
     given = dict(locals())
     at = lake_at(lake, runs=runs)
@@ -77,12 +89,16 @@ def bridge(
 
     spoken = {"transport": transport} | ({"wait_s": wait} if transport == "compatible" else {})
     values["parameters"] = {**spoken, **values.get("parameters", {})}
-    circuit = Circuit(redis_url=redis, within_s=within, bot=not no_bot)
+    circuit = Circuit(redis_url=redis, within_s=within, bot=not no_bot, engine=engine)
     with working("bridging") as (progress, cancel):
         ran = run_circuit(values, at, circuit, progress=progress, cancel=cancel)
-    keep(ran.run, report=not no_report, png=None, as_json=as_json)
-    note("\n".join(_told(ran.counts)))
-    if code := code_of(ran.run):
+    note(_told(ran.counts))
+    if ran.pybroker is not None:
+        _show(ran.pybroker, as_json=as_json)
+        return
+    assert ran.native is not None
+    keep(ran.native, report=not no_report, png=None, as_json=as_json)
+    if code := code_of(ran.native):
         raise typer.Exit(code)
 
 
@@ -102,8 +118,32 @@ _WORDS = {
 }
 
 
-def _told(counts: Mapping[str, int]) -> Iterator[str]:
+def _told(counts: Mapping[str, int]) -> str:
     """What went over the channels, in one line."""
-    yield "bridge: " + " · ".join(
+    return "bridge: " + " · ".join(
         f"{counts[name]:,} {words}" for name, words in _WORDS.items() if counts.get(name)
     )
+
+
+_FIGURES = {
+    "trade_count": "round trips",
+    "total_return_pct": "total return %",
+    "max_drawdown_pct": "max drawdown %",
+    "win_rate": "win rate %",
+    "total_fees": "fees",
+    "end_market_value": "equity at the end",
+}
+
+
+def _show(run: "PyBrokerRun", *, as_json: bool) -> None:
+    """What a run in PyBroker came to."""
+    from dataclasses import asdict
+
+    metrics = asdict(run.result.metrics)
+    if as_json:
+        pins = list(map(str, run.pins))
+        say_json({"engine": "pybroker", "pins": pins, "metrics": metrics, "remarks": run.remarks})
+        return
+    say_lines([f"in PyBroker, on {', '.join(map(str, run.pins))}"])
+    say_lines(f"warning: {remark}" for remark in run.remarks)
+    say_lines([" · ".join(f"{what} {metrics[name]:,g}" for name, what in _FIGURES.items())])
