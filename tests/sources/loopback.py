@@ -16,7 +16,9 @@ BITCOIN = SAMPLES / "hftbacktest/examples/spot/btcusdt_20240808_head.gz"
 
 
 @contextmanager
-def venue(data: Path = BITCOIN, *faults: str, speak: str = "lines", **options: Any) -> Iterator[str]:
+def venue(
+    data: Path = BITCOIN, *faults: str, speak: str = "lines", **options: Any
+) -> Iterator[str]:
     """A venue that plays data; gives its address."""
     words = [w for name, value in options.items() for w in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "tests.sources.venue", "--speak", speak, "--data", str(data)]

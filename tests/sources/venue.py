@@ -11,8 +11,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -23,10 +24,17 @@ from openbell.sources.lean import LeanFolder
 
 TRADES, QUOTES = Series.parse("BINANCE:BTCUSDT/trades"), Series.parse("BINANCE:BTCUSDT/quotes")
 FAULTS = ("silence", "disconnect", "burst", "repeat", "disorder", "skew")
-_RATE = {"silence": 0.003, "disconnect": 0.004, "burst": 0.05, "repeat": 0.05, "disorder": 0.05,
-         "skew": 0.02}  # fmt: skip
-_SILENCE_S = 2.5
+_RATE = {"silence": 0.005, "disconnect": 0.004, "burst": 0.05, "skew": 0.02}
+_OF_ORDER = 0.05  # how often something is repeated, or two change places
+_SILENCE_S = 1.2
 _HEARTBEAT_S = 0.5
+
+
+_never = threading.Event()
+
+
+def rest(seconds: float) -> None:
+    _never.wait(seconds)
 
 
 class Item(NamedTuple):
@@ -36,7 +44,7 @@ class Item(NamedTuple):
     series: Series
     values: tuple[float, ...]
     number: int
-    raw: dict[str, Any] = {}
+    raw: Mapping[str, Any] = MappingProxyType({})
 
 
 def binance(path: Path) -> list[Item]:
@@ -50,8 +58,8 @@ def binance(path: Path) -> list[Item]:
             values = float(data["p"]), float(data["q"]), -1.0 if data["m"] else 1.0
             found.append(Item(int(stamp), TRADES, values, data["t"], message))
         elif stream.endswith("@bookTicker"):
-            values = tuple(float(data[name]) for name in ("b", "a", "B", "A"))
-            found.append(Item(int(stamp), QUOTES, values, data["u"], message))
+            quoted = tuple(float(data[name]) for name in ("b", "a", "B", "A"))
+            found.append(Item(int(stamp), QUOTES, quoted, data["u"], message))
     return found
 
 
@@ -117,7 +125,7 @@ class Tape:
             if fault == "disconnect":
                 return True
             if fault == "silence":
-                time.sleep(_SILENCE_S)
+                rest(_SILENCE_S)
             if fault == "burst" or (len(held) > 1 and len(held) < 20):
                 continue
             for each in held:
@@ -139,42 +147,42 @@ class Tape:
                 self._at += 1
 
     def _since_ns(self, item: Item) -> float:
-        return (item.at_ns - self._items[0].at_ns) / self._options.speed
+        speed: float = self._options.speed
+        return (item.at_ns - self._items[0].at_ns) / speed
 
     def _left_s(self, item: Item) -> float:
         return self._zero_s + self._since_ns(item) / 1e9 - time.monotonic()
 
     def _stamp(self, item: Item) -> int:
-        clock = self._options.clock
+        clock: float = self._options.clock
         return self._anchor_ns + round(self._since_ns(item) * clock) + self._skew_ns
 
     def _wait(self, item: Item, beat: Callable[[], None]) -> None:
         while (left_s := self._left_s(item)) > 0:
-            time.sleep(min(left_s, _HEARTBEAT_S))
+            rest(min(left_s, _HEARTBEAT_S))
             if left_s > _HEARTBEAT_S:
                 beat()
 
     def _fault(self) -> str:
-        for name in self._options.faults:
-            if name in ("silence", "disconnect", "burst", "skew"):
-                if self._chance.random() < _RATE[name]:
-                    if name == "skew":
-                        self._skew_ns = self._chance.choice([0, -900, 700, 1500]) * 1_000_000
-                        return ""
+        """What goes wrong now; nothing mostly."""
+        for name in [name for name in self._options.faults if name in _RATE]:
+            if self._chance.random() < _RATE[name]:
+                if name != "skew":
                     return str(name)
+                self._skew_ns = self._chance.choice([0, -900, 700, 1500]) * 1_000_000
         return ""
 
     def _disordered(self, items: Sequence[Item], faults: set[str]) -> Iterator[Item]:
         late: Item | None = None
         for item in items:
-            if "disorder" in faults and late is None and self._chance.random() < 0.05:
+            if "disorder" in faults and late is None and self._chance.random() < _OF_ORDER:
                 late = item
                 continue
             yield item
             if late is not None:
                 yield late
                 late = None
-            if "repeat" in faults and self._chance.random() < 0.05:
+            if "repeat" in faults and self._chance.random() < _OF_ORDER:
                 yield item
 
 
@@ -202,7 +210,7 @@ def _talk(tape: Tape, client: socket.socket, wanted: set[str]) -> bool:
 
 def _idle(client: socket.socket) -> None:
     while True:
-        time.sleep(_HEARTBEAT_S)
+        rest(_HEARTBEAT_S)
         client.sendall(b'{"type":"heartbeat"}\n')
 
 
@@ -224,7 +232,7 @@ def serve_binance(tape: Tape) -> None:
             with turn:
                 if not tape.play(send, lambda: None):
                     while True:
-                        time.sleep(_HEARTBEAT_S)
+                        rest(_HEARTBEAT_S)
                         client.ping()
         except ConnectionClosed:
             return

@@ -8,6 +8,7 @@ only closed ones are bars. The library answers the venue's pings.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
@@ -76,6 +77,11 @@ class BinanceStream:
         _library()
         self._connection = Connection(url, series, self._connect, silence_s=silence_s, wait=wait)
 
+    @property
+    def error(self) -> Exception | None:
+        """Why the connection was lost last; None if it never was."""
+        return self._connection.error
+
     def series(self) -> Sequence[Series]:
         return self._series
 
@@ -88,15 +94,18 @@ class BinanceStream:
     def _connect(self) -> Channel:
         from websockets.exceptions import InvalidStatus, WebSocketException
 
+        kept = ExitStack()
         try:
-            made = _library().connect(self._url, open_timeout=_OPEN_S, close_timeout=1)
+            made = kept.enter_context(
+                _library().connect(self._url, open_timeout=_OPEN_S, close_timeout=1)
+            )
         except InvalidStatus as error:
             status = error.response.status_code
             kind = UnavailableError if status in _BUSY else RefusedError
             raise kind(f"{self._url} answered {status}") from error
         except (OSError, WebSocketException) as error:
             raise UnavailableError(f"{self._url} cannot be reached: {error}") from error
-        return _Socket(made, self._message)
+        return _Socket(made, kept, self._message)
 
     def _message(self, text: str | bytes) -> Message | None:
         """What a message says; None if it is about nothing that is wanted, or not yet a bar."""
@@ -127,8 +136,11 @@ class BinanceStream:
 class _Socket:
     """A connection that stands."""
 
-    def __init__(self, made: Any, message: Callable[[str | bytes], Message | None]) -> None:
+    def __init__(
+        self, made: Any, kept: ExitStack, message: Callable[[str | bytes], Message | None]
+    ) -> None:
         self._made = made
+        self._kept = kept
         self._message = message
 
     def receive(self, timeout_s: float) -> Iterable[Message] | None:
@@ -143,7 +155,7 @@ class _Socket:
         return [] if found is None else [found]
 
     def close(self) -> None:
-        self._made.close()
+        self._kept.close()
 
 
 def _stream(series: Series) -> str:

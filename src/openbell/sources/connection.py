@@ -5,7 +5,7 @@ and the notes are here.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import NamedTuple, Protocol
 
@@ -93,6 +93,7 @@ class Connection:
         self._silence_s = silence_s
         self._over = threading.Event()
         self._wait = wait or self._over.wait
+        self._waits = _back_off()
         self._thread: threading.Thread | None = None
 
     def start(self, inlet: Inlet) -> None:
@@ -137,8 +138,8 @@ class Connection:
             channel = self._again()
 
     def _again(self) -> Channel | None:
-        """Connect again, waiting ever longer between the attempts; None if it shall end."""
-        for wait_s in chain(_BACK_OFF_S, repeat(_BACK_OFF_MOST_S)):
+        """Connect again, waiting ever longer until something comes; None if it shall end."""
+        for wait_s in self._waits:
             self._wait(wait_s)
             if self._over.is_set():
                 break
@@ -156,6 +157,7 @@ class Connection:
             messages = channel.receive(poll_s)
             if messages is not None:
                 quiet_s = 0.0
+                self._waits = _back_off()
                 self._push(inlet, messages)
                 continue
             quiet_s += poll_s
@@ -174,3 +176,8 @@ class Connection:
     def _note(self, inlet: Inlet, what: int) -> bool:
         """Note something about every series; False if nothing more is wanted."""
         return all(inlet.push(series, what) for series in self._series)
+
+
+def _back_off() -> Iterator[float]:
+    """How many seconds to wait before each attempt."""
+    return chain(_BACK_OFF_S, repeat(_BACK_OFF_MOST_S))

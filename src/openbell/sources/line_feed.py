@@ -59,6 +59,11 @@ class LineFeed:
         self._address = _address(url)
         self._connection = Connection(url, series, self._connect, silence_s=silence_s, wait=wait)
 
+    @property
+    def error(self) -> Exception | None:
+        """Why the connection was lost last; None if it never was."""
+        return self._connection.error
+
     def series(self) -> Sequence[Series]:
         return self._series
 
