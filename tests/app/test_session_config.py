@@ -112,7 +112,9 @@ def test_the_older_form_is_put_into_our_words() -> None:
 def test_the_newer_form_is_put_into_the_same_words() -> None:
     found = session_config(NEW)
     assert found.group == "US_EQUITY"
-    assert found.streams == tuple((s, k) for s in ("SPY", "AAPL") for k in ("1m", "5m", "trades"))
+    assert found.streams == tuple(
+        (s, k) for s in ("SPY", "AAPL") for k in ("1m", "5m", "10m", "trades")
+    )
     assert (found.start, found.end, found.speed) == ("2011-03-10", "2011-03-16", 0.0)
     assert (found.trailing, found.derived) == (10, ("1m", "1d"))
 
@@ -134,7 +136,6 @@ def test_what_is_not_done_is_named_and_nothing_else() -> None:
         "session_data_config.streaming",
         "session_data_config.historical.indicators",
         "session_data_config.strategies",
-        "10m",
         "session_data_config.historical.data",
     ]
 

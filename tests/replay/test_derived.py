@@ -125,7 +125,7 @@ def test_trades_have_no_derived_bars() -> None:
     assert [r.kind for r in records(system)] == ["open", "trade", "close"]
 
 
-sizes = st.sampled_from(["3m", "5m", "15m", "30m", "45m", "1h", "2h", "4h", "1d"])
+sizes = st.sampled_from(["3m", "5m", "10m", "15m", "30m", "45m", "1h", "2h", "4h", "1d"])
 
 
 @given(

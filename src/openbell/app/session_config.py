@@ -15,7 +15,7 @@ from typing import Any, Literal
 from openbell.app.session_form import FORM, Stream, code_of, contradictions, streams_of
 from openbell.market.errors import BadDataError, NotRecordedError, UsageError
 from openbell.market.moments import parse_date
-from openbell.market.timeframe import CODES, timeframe
+from openbell.market.timeframe import timeframe
 
 SIZE_MAX = 1_000_000  # bytes of a file; real ones have a few thousand
 _TOLD = 9  # problems beyond the first
@@ -154,14 +154,12 @@ def _mapped(values: Mapping[str, Any]) -> SessionConfig:
         name=values["session_name"],
         mode=values["mode"],
         group=values.get("exchange_group", ""),
-        streams=tuple(stream for stream in streams_of(values) if stream.kind != "10m"),
+        streams=tuple(streams_of(values)),
         start=span.get("start_date", ""),
         end=str(end),
         speed=float(span.get("speed_multiplier", 0)),
         trailing=trailing,
-        derived=tuple(
-            sorted(frames & set(CODES), key=lambda code: timeframe(code).width_ns or 2**63)
-        ),
+        derived=tuple(sorted(frames, key=lambda code: timeframe(code).width_ns or 2**63)),
         fills=fills,
         check_interval_s=check_interval_s,
         retries=retries,
@@ -233,10 +231,6 @@ def _not_done(values: Mapping[str, Any]) -> Iterator[str]:
     for k, stream in enumerate(values.get("data_streams", [])):
         if "output_file" in stream:
             yield f"data_streams[{k}].output_file: a replay writes no data"
-    data = values.get(_DATA, {})
-    frames = {stream.kind for stream in streams_of(values)} | _history(data)[1]
-    if "10m" in frames | _derived(data.get("data_upkeep")):
-        yield "10m: there are no bars of 10 minutes"
-    history = data.get("historical", {}).get("data", [])
+    history = values.get(_DATA, {}).get("historical", {}).get("data", [])
     if len({(h["trailing_days"], str(h.get("apply_to", "all"))) for h in history}) > 1:
         yield f"{_DATA}.historical.data: the longest history is kept, of all symbols"

@@ -36,9 +36,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "EU_EQUITY": ("XETR", "XPAR"),
 }
 
-# Timeframes that may be asked for; of bars of 10 minutes openbell only says that it has none.
-FRAMES = (*CODES, "10m")
-
 
 class Stream(NamedTuple):
     """One stream that is asked for.
@@ -84,7 +81,7 @@ def _kind(word: Any) -> str:
 
 
 def _interval(value: Any, path: str) -> Iterator[str]:
-    if code_of(value) not in FRAMES:
+    if code_of(value) not in CODES:
         yield f"{path}: must be a timeframe like 1m, or whole minutes, not {shown(value)}"
 
 

@@ -8,7 +8,7 @@ from openbell.market.errors import UsageError
 from openbell.market.moments import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
 CODES = (
-    "1s", "1m", "3m", "5m", "15m", "30m", "45m",
+    "1s", "1m", "3m", "5m", "10m", "15m", "30m", "45m",
     "1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M",
 )  # fmt: skip
 
