@@ -17,7 +17,7 @@ from openbell.market.bars import Bars
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
 from openbell.market.moments import MINUTE_NS, SECOND_NS, iso
-from openbell.replay import kernels
+from openbell.replay import intake, kernels
 from openbell.replay.pacing import Pace
 from openbell.replay.system import System
 from openbell.sources.lean import LeanFolder
@@ -269,6 +269,34 @@ def test_a_recording_can_be_paused_stepped_and_sought() -> None:
     assert system.tape.digests == straight.tape.digests
     assert all(len(set(said)) == 1 for said in seen.values())
     assert max(map(len, seen.values())) == 2
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 4096])
+def test_going_back_to_any_moment_changes_nothing(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a midnight at which one session closes and the next opens."""
+    monkeypatch.setattr(intake, "_BLOCK", at_once)
+    head = header(COIN, COIN_PRINTS, start="2019-06-03T23:50Z", end="2019-06-04T00:08Z")
+    begin_ns = head.start_ns
+    prints = [
+        trade(n, series=1, number=n + 1)._replace(
+            venue_ns=begin_ns + n * 9 * SECOND_NS, receipt_ns=begin_ns + n * 9 * SECOND_NS + 1
+        )
+        for n in range(1, 110)
+    ]
+    bars = [coin_bar(iso(begin_ns + n * MINUTE_NS), 2) for n in range(16)]
+    kept = recorded(head, *prints, *bars, *(passing(b.receipt_ns + 1) for b in bars))
+    straight = replayed(kept, derived=("5m",))
+    moments = [s.time_ns for s in straight]
+    for target in moments[::17] + [bars[9].receipt_ns + n for n in range(-1, 3)]:
+        pace = Pace()
+        system = replayed(kept, derived=("5m",), pace=pace)
+        back = [target]
+        for each in system:
+            if each.time_ns == moments[-4] and back:
+                pace.seek(back.pop())
+        assert system.tape.digests == straight.tape.digests
 
 
 # What cannot come live

@@ -128,9 +128,10 @@ class LiveSupply(Supply):
         tracks = [stream.track for stream in self.streams]
         begin_ns = START_OF_TIME_NS
         try:
-            for until_ns in self._as_it_comes():
+            for now_ns in self._as_it_comes():
+                until_ns = now_ns - (self._opens_at(now_ns) and not self._is_over)
                 if begin_ns < after_ns:  # read again, to be where the reading was
-                    begin_ns = min(after_ns, until_ns)
+                    begin_ns = min(after_ns + self._opens_at(after_ns), until_ns)
                     self._take(begin_ns)
                     if begin_ns == until_ns:
                         continue
@@ -224,6 +225,10 @@ class LiveSupply(Supply):
             else:
                 taken[stream] = stream.rows
         return list(taken.values())
+
+    def _opens_at(self, moment_ns: int) -> bool:
+        """Whether a session opens at a moment: then it is cut before that, and never at it."""
+        return bool((self._rolled.open_ns == moment_ns).any())
 
     def _has_news(self, rows: Iterable[Rows], begin_ns: int, until_ns: int) -> bool:
         opens, closes, _ = self._rolled
