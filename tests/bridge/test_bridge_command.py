@@ -64,6 +64,15 @@ def test_a_redis_that_is_not_there_is_said(spy: Path, node: Path) -> None:
     assert "Redis at 127.0.0.1:1 does not serve us" in said.out
 
 
+def test_the_redis_of_the_environment_is_used(
+    spy: Path, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBELL_REDIS_URL", "redis://127.0.0.1:2")
+    said = openbell("backtest", "node/ema-strategy.js", *DAY)
+    assert said.code == 1
+    assert "Redis at 127.0.0.1:2 does not serve us" in said.out
+
+
 def test_what_is_no_node_strategy_is_refused(spy: Path) -> None:
     said = openbell("bridge", "ema-cross", "--on", SPY)
     assert said.code == 2
