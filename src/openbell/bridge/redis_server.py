@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from openbell.bridge.guard import Guard
 from openbell.market.errors import MissingExtraError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class RedisServer:
         self._options = dict(options)
         self._folder = Path(tempfile.mkdtemp(prefix="openbell-redis-"))
         self._child: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
         self.port = port or _free_port()
 
     @property
@@ -157,7 +159,9 @@ class RedisServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours; we end it in order
             )
+        self._guard = Guard(self._child.pid, self._folder)
         self._wait()
         return self
 
@@ -166,6 +170,8 @@ class RedisServer:
         child, self._child = self._child, None
         if child is None:
             return
+        if self._guard is not None:
+            self._guard.dismiss()
         child.send_signal(signal.SIGCONT)  # a paused child cannot end
         child.terminate()
         try:

@@ -1,0 +1,70 @@
+"""What was started ends with the one who started it, even if that one is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from openbell.bridge.redis_server import RedisServer
+
+OWNER = """
+import sys, threading
+from pathlib import Path
+from openbell.bridge.redis_server import RedisServer
+server = RedisServer(Path(sys.argv[1])).start()
+print(server.pid, server._folder, flush=True)
+threading.Event().wait()
+"""
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be buried does not."""
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pid: int, folder: Path) -> None:
+    last = time.monotonic() + 10
+    while is_there(pid) or folder.exists():
+        assert time.monotonic() < last, f"{pid} or {folder} is still there"
+        threading.Event().wait(0.02)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_private_redis_ends_with_its_owner(binary: Path, sent: signal.Signals) -> None:
+    words = [sys.executable, "-c", OWNER, str(binary)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        pid, folder = owner.stdout.readline().split()
+        assert is_there(int(pid))
+        owner.send_signal(sent)
+    wait_until_gone(int(pid), Path(folder))
+
+
+def test_a_private_redis_does_not_hear_the_keyboard(binary: Path) -> None:
+    """Ctrl-C goes to the group of the terminal; the run ends first, then its Redis."""
+    with RedisServer(binary) as server:
+        assert os.getpgid(server.pid) != os.getpgid(0)
+
+
+def test_no_guard_is_left(binary: Path) -> None:
+    before = guards()
+    with RedisServer(binary) as server:
+        assert len(guards() - before) == 1
+        server.restart()
+        assert len(guards() - before) == 1
+    assert guards() == before
+
+
+def guards() -> set[str]:
+    """The guards this process has started."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    texts = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return {pid for pid, text in texts.items() if b"openbell-guard" in text}
