@@ -93,9 +93,10 @@ def replay(  # noqa: PLR0913  # what is played, and how
     infos = [info for pin in pins if (info := at.store.info(pin)).rows]
     if not infos:
         raise UsageError("nothing is stored of what is to be played", hint="openbell data list")
+    before_all_ns = min(i.first_ns for i in infos) - 1  # the first tick is released, too
     plan = ReplayPlan(
         pins=pins,
-        start_ns=max(min(i.first_ns for i in infos), min(span[0] for span in spans)),
+        start_ns=max(before_all_ns, min(span[0] for span in spans)),
         end_ns=min(max(i.last_ns for i in infos) + 1, max(span[1] for span in spans)),
         labels=labels,
         extended=hours == "extended",

@@ -15,8 +15,13 @@ from openbell.market.errors import CancelledError, UsageError
 from openbell.market.moments import iso, parse_date
 
 if TYPE_CHECKING:
+    from openbell.market.bars import Bar
+    from openbell.replay.session_data import InstrumentData
     from openbell.replay.slices import Slice
     from openbell.replay.system import System
+
+# What is shown of a tick, by kind.
+_TICKS = {"trades": ("price", "size"), "quotes": ("bid", "ask", "bid_size", "ask_size")}
 
 
 def replay(
@@ -125,7 +130,7 @@ class _Seen:
                 for i in system.release(step):
                     self.count += 1
                     if len(self.slices) < self.limit:
-                        self.slices.append(_slice(Slice(maker, i)))
+                        self.slices.append(_slice(self.system, Slice(maker, i)))
                         if self.as_they_come:
                             say_lines([self._line(self.slices[-1])])
             elif step.kind == kernels.CLOSE and step.played is not None:
@@ -150,26 +155,32 @@ class _Seen:
             yield f"… {self.count - len(self.slices):,} more slices (--limit prints more)"
 
     def _line(self, one: dict[str, Any]) -> str:
-        bars = "   ".join(
-            _words(name, bar, len(self.system.names)) for name, bar in one["bars"].items()
-        )
-        return f"{one['time']}   {bars or 'no bar: ticks or wider bars'}"
+        parts = [_words(name, bar, len(self.system.names)) for name, bar in one["bars"].items()]
+        for name, frames in one["derived"].items():
+            parts += [_words(f"{name} {code}", bar, 2) for code, bar in frames.items()]
+        parts += [_words(_revised(bar), bar, 2) for bar in one["revisions"]]
+        parts += [f"{name} {_trades(rows)}" for name, rows in one["trades"].items()]
+        parts += [f"{name} {_quotes(rows)}" for name, rows in one["quotes"].items()]
+        return f"{one['time']}   {'   '.join(parts)}"
 
     def table(self) -> Any:
-        """One row a session and instrument."""
+        """One row a session and instrument; ticks are counted where they are played."""
         from rich.table import Table
 
         from openbell.quality.report import percent
 
+        ticks = [kind for kind in _TICKS if any(kind in row for row in self.sessions)]
         table = Table("session", "instrument")
-        for name in ("bars", "open", "high", "low", "close", "volume", "completeness"):
+        for name in ("bars", *ticks, "open", "high", "low", "close", "volume", "completeness"):
             table.add_column(name, justify="right")
         for row in self.sessions:
             prices = (row[name] for name in ("open", "high", "low", "close"))
+            is_measured = row["completeness"] is not None
             table.add_row(
                 row["session"], row["instrument"], f"{row['bars']:,}",
+                *(f"{row[kind]:,}" if kind in row else "–" for kind in ticks),
                 *("–" if price is None else f"{price:,.10g}" for price in prices),
-                f"{row['volume']:,.10g}", percent(row["completeness"]),
+                f"{row['volume']:,.10g}", percent(row["completeness"]) if is_measured else "–",
             )  # fmt: skip
         return table
 
@@ -181,25 +192,76 @@ def _words(name: str, bar: dict[str, Any], instruments: int) -> str:
     return f"{name} {prices} v {bar['volume']:,.10g}"
 
 
-def _slice(one: "Slice") -> dict[str, Any]:
-    bars = {name: one[name]._asdict() for name in one}
-    for bar in bars.values():
-        bar["start"], bar["end"] = iso(bar.pop("start_ns")), iso(bar.pop("end_ns"))
-    return {"time": iso(one.time_ns), "bars": bars}
+def _revised(bar: dict[str, Any]) -> str:
+    return f"{bar['instrument']} revised {bar['start'][11:16]}-{bar['end'][11:16]}"
+
+
+def _trades(rows: list[dict[str, float]]) -> str:
+    return f"trade {rows[-1]['price']:,.10g} × {rows[-1]['size']:,.10g}{_more(rows)}"
+
+
+def _quotes(rows: list[dict[str, float]]) -> str:
+    return f"quote {rows[-1]['bid']:,.10g} / {rows[-1]['ask']:,.10g}{_more(rows)}"
+
+
+def _more(rows: list[dict[str, float]]) -> str:
+    """How many came at the same moment, before the newest."""
+    return f" and {len(rows) - 1:,} more" if len(rows) > 1 else ""
+
+
+def _slice(system: "System", one: "Slice") -> dict[str, Any]:
+    """All that became known at a moment, by instrument."""
+    found: dict[str, Any] = {
+        "time": iso(one.time_ns),
+        "bars": {name: _bar(one[name]) for name in one},
+        "derived": {}, "revisions": [_bar(bar) for bar in one.revisions],
+        "trades": {}, "quotes": {},
+    }  # fmt: skip
+    for name, data in ((n, d[n]) for d in system.session_data for n in d):
+        for kind in data.kinds:
+            if not data.window(kind).is_updated:
+                continue
+            if kind in _TICKS:
+                found[kind][name] = _ticks(data, kind, one.time_ns)
+            elif kind != data.base:
+                bars: Any = data.history(1, kind)
+                found["derived"].setdefault(name, {})[kind] = _bar(bars.bar(0))
+    return found
+
+
+def _bar(bar: "Bar") -> dict[str, Any]:
+    found = bar._asdict()
+    found["start"], found["end"] = iso(found.pop("start_ns")), iso(found.pop("end_ns"))
+    return found
+
+
+def _ticks(data: "InstrumentData", kind: str, now_ns: int) -> list[dict[str, float]]:
+    """The trades or quotes of the present moment."""
+    names = _TICKS[kind]
+    known = getattr(data, kind).between(now_ns, now_ns + 1)
+    rows = zip(*(getattr(known, name).tolist() for name in names), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _session(system: "System", played: Any) -> Iterator[dict[str, Any]]:
-    """What each instrument's session came to, at its close."""
+    """What each instrument's session came to, at its close; of trades alone their prices."""
     for name, data in system.session_data[played.calendar].instruments.items():
         row = {
             "session": played.session.label, "instrument": name, "bars": 0, "open": None,
             "high": None, "low": None, "close": None, "volume": 0.0,
-            "completeness": data.completeness,
+            "completeness": data.completeness if data.has_bars else None,
         }  # fmt: skip
-        if data.base not in ("trades", "quotes") and len(bars := data.bars()):
+        row |= {kind: len(getattr(data, kind)) for kind in _TICKS if kind in data.kinds}
+        if data.has_bars and len(bars := data.bars()):
             row |= {
                 "bars": len(bars), "open": float(bars.open[0]), "high": data.figures.high,
                 "low": data.figures.low, "close": float(bars.close[-1]),
                 "volume": data.figures.volume,
+            }  # fmt: skip
+        elif not data.has_bars and row.get("trades"):
+            price, size = data.trades.price, data.trades.size
+            row |= {
+                "open": float(price[0]), "high": float(price.max()), "low": float(price.min()),
+                "close": float(price[-1]), "volume": float(size.sum()),
             }  # fmt: skip
         yield row
