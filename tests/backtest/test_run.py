@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+from openbell.backtest import engine
 from openbell.backtest.catalog import load_strategy
 from openbell.backtest.config import RunConfig
 from openbell.backtest.indicators import Column
@@ -92,6 +93,17 @@ def test_regular_and_extended_hours_play_what_they_say(march: MemoryStore) -> No
     assert extended.bars + extended.withheld["off_hours"] == 17577
     assert extended.bars > 17_000
     assert regular.completeness == 1.0
+
+
+def test_in_how_many_parts_the_equity_is_kept_changes_nothing(
+    march: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(cross(fast=5, slow=20), march)
+    monkeypatch.setattr(engine, "_PARTS", 3)
+    parted = run(cross(fast=5, slow=20), march, sessions_per_chunk=1)
+    assert parted.seal == whole.seal
+    for name in ("time_ns", "cash", "equity", "closes"):
+        np.testing.assert_array_equal(getattr(parted.equity, name), getattr(whole.equity, name))
 
 
 # Sessions, sizes and orders at the end

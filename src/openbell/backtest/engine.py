@@ -45,6 +45,10 @@ from openbell.replay.pacing import Rewind
 from openbell.replay.slices import Slice
 from openbell.replay.system import System
 
+# Moments, cash, equity, positions of the closes, and prices of the benchmark.
+_Part = tuple[Ints, Floats, Floats, Ints, Floats]
+_PARTS = 1000  # so many are kept apart; a live run has one for every batch that arrives
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
@@ -97,7 +101,7 @@ class Engine:
         self._numbers: list[int] = []
         self._cash = self.config.cash
         self._positions = [0.0] * len(self.system.names)
-        self._parts: list[tuple[Ints, Floats, Floats, Ints, Floats]] = []
+        self._parts: list[_Part] = []
         self._rows = 0
         self._exposed = 0
         self.bars = 0
@@ -356,15 +360,14 @@ class Engine:
                 view.closes[self._mark][:slices],
             )
         )
+        if len(self._parts) >= _PARTS and self.system.pace is None:
+            self._parts = [_joined(self._parts)]
         self._rows += slices
         self.bars += int(view.base_known[slices - 1]) if slices else 0
         self._exposed += int(exposed.sum())
 
     def _curves(self) -> tuple[EquityCurve, Floats, float]:
-        times, cash, equity, closes, mark = (
-            np.concatenate(parts) if parts else np.empty(0)
-            for parts in (zip(*self._parts, strict=True) if self._parts else [()] * 5)
-        )
+        times, cash, equity, closes, mark = _joined(self._parts)
         curve = EquityCurve(times.astype(np.int64), cash, equity, closes.astype(np.int64))
         first = mark[np.isfinite(mark)][:1]
         benchmark = self.config.cash * (mark / first) if len(first) else np.full(len(mark), np.nan)
@@ -375,6 +378,15 @@ def _position(name: str, names: Sequence[str]) -> int:
     if name not in names:
         raise UsageError(f"the benchmark {name} is not played", hint=f"use {' or '.join(names)}")
     return names.index(name)
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    """All parts of the equity as one."""
+    if not parts:
+        none = np.empty(0)
+        return none.astype(np.int64), none, none, none.astype(np.int64), none
+    times, cash, equity, closes, mark = map(np.concatenate, zip(*parts, strict=True))
+    return times, cash, equity, closes, mark
 
 
 def _stairs(first: float, steps: Floats, slices: int) -> Floats:
