@@ -9,8 +9,9 @@ One pass over a replay, as `steps` does it:
 4. Slices in between are handed to the consumer as a step, whose slices `release` releases one
    by one. Releasing a slice changes one integer.
 
-With a pace (`pacing.py`), every slice and roll waits until it is due. What was known before the
-replay's start is caught up: it is released at once, and nobody is called for it.
+With a pace (`pacing.py`), every slice and roll waits until it is due, the first of a chunk before
+the chunk is loaded. What was known before the replay's start is caught up: it is released at
+once, and nobody is called for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -133,6 +134,7 @@ class Coordinator:
             self._pace.cancel = cancel
         for chunk in chunks:
             self.before_chunk()
+            self._approach(chunk)
             self._load(chunk)
             for step in chunk.steps:
                 if cancel is not None:
@@ -172,7 +174,7 @@ class Coordinator:
         """As `release`, each slice when it is due, and to followers as well."""
         hand, pace, marks = self._hand, self._pace, self._marks
         for i in range(step.begin, step.end):
-            if pace is not None:
+            if pace is not None and i:
                 pace.admit(hand.times_ns.item(i), marks[i])
             hand.slice = i
             for follower in self.followers:
@@ -181,6 +183,14 @@ class Coordinator:
             for follower in self.followers:
                 follower.settle()
 
+    def _approach(self, chunk: Chunk) -> None:
+        """Wait for a chunk's first slice, while everything stands as the chunk before left it."""
+        if self._pace is None:
+            return
+        self._marks = _marks(chunk)
+        if (moment_ns := chunk.known_ns.item(0)) >= self._begin_ns:
+            self._await(chunk.steps[0], moment_ns, self._pace)
+
     def _load(self, chunk: Chunk) -> None:
         for window in self._windows:
             window.load(chunk, self.open_sessions)
@@ -188,8 +198,6 @@ class Coordinator:
         self._tape.load(chunk.records, chunk.ends)
         self._hand.slice = 0  # before the times: whoever looks in between sees the past
         self._hand.times_ns = chunk.known_ns
-        if self._pace is not None:
-            self._marks = _marks(chunk)
 
     def _play(self, step: Step) -> Iterator[Step]:
         if step.kind == kernels.BAR:
@@ -198,7 +206,7 @@ class Coordinator:
             yield from self._open(step)
         else:
             yield from self._join(step.begin - 1)
-            self._admit(step.begin)
+            self._admit(step)
             self._hand.slice = step.begin
             yield step
             self._end_session(step)
@@ -221,9 +229,7 @@ class Coordinator:
         caught_up = self._hand.times_ns.item(step.begin) < self._begin_ns
         if not caught_up:
             yield from self._join(step.begin - 1)
-            if self._pace is not None and not self.open_sessions:
-                self._pace.cross_to(step.played.session.open_ns)
-            self._admit(step.begin)
+            self._admit(step)
         self._hand.slice = step.begin
         self.open_sessions.append(step.played.ordinal)
         self._session_data[step.played.calendar].open(step.played)
@@ -239,9 +245,15 @@ class Coordinator:
         while self._joining:
             yield self._joining.pop(0)._replace(begin=at, end=at + 1)
 
-    def _admit(self, at: int) -> None:
-        if self._pace is not None:
-            self._pace.admit(self._hand.times_ns.item(at), self._marks[at])
+    def _admit(self, step: Step) -> None:
+        if self._pace is not None and step.begin:  # the first was waited for in `_approach`
+            self._await(step, self._hand.times_ns.item(step.begin), self._pace)
+
+    def _await(self, step: Step, moment_ns: int, pace: Pace) -> None:
+        """Wait for a step's first slice; the night before an opening is left out."""
+        if step.kind == kernels.OPEN and not self.open_sessions:
+            pace.cross_to(moment_ns)
+        pace.admit(moment_ns, self._marks[step.begin])
 
     def _end_session(self, step: Step) -> None:
         played = step.played

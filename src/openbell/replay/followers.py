@@ -46,7 +46,7 @@ class Follower:
         self._slice_at = slice_at
         self._pace = pace
         self._capacity = capacity
-        self._queue: deque[Slice] = deque()
+        self._queue: deque[tuple[Slice, int]] = deque()  # and when it was due
         self._is_busy = False
         self._is_over = False
 
@@ -71,7 +71,9 @@ class Follower:
         with self._monitor:
             self._await(lambda: len(self._queue) < self._capacity)
             if not self._is_over:
-                self._queue.append(self._slice_at(at))
+                one = self._slice_at(at)
+                due_ns = self._pace.due_ns(one.time_ns) if self._pace is not None else 0
+                self._queue.append((one, due_ns))
                 self._monitor.notify_all()
 
     def settle(self) -> None:
@@ -106,14 +108,11 @@ class Follower:
                     return None
                 self._monitor.wait()
             self._is_busy = True
-            one = self._queue.popleft()
+            one, due_ns = self._queue.popleft()
             self._monitor.notify_all()
-        self._count(one)
-        return one
-
-    def _count(self, one: Slice) -> None:
         self.taken += 1
-        if self._pace is not None and self._pace.speed:
-            late_ns = self._scheduler.now_ns() - self._pace.due_ns(one.time_ns)
+        if due_ns:
+            late_ns = self._scheduler.now_ns() - due_ns
             self.late += late_ns > _LATE_NS
             self.lateness_ns_max = max(self.lateness_ns_max, late_ns)
+        return one

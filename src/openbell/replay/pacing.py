@@ -9,7 +9,7 @@ from enum import IntFlag
 from typing import Literal
 
 from openbell.market.errors import CancelledError, UsageError
-from openbell.market.moments import SECOND_NS
+from openbell.market.moments import END_OF_TIME_NS, SECOND_NS, START_OF_TIME_NS
 from openbell.market.progress import CancelToken
 from openbell.replay.scheduler import Scheduler, Threads
 
@@ -90,8 +90,9 @@ class Pace:
         self._speed = _speed(speed)
         self._end_of_data_ns = round(end_of_data_s * SECOND_NS)
         self._close_grace_ns = round(close_grace_s * SECOND_NS)
-        self._at_ns: int | None = None  # the moment of the last slice released
+        self._at_ns = START_OF_TIME_NS  # of the last slice released, or where it begins
         self._session_ns, self._real_ns = 0, 0  # this session time is due at this real time
+        self._opens_ns: int | None = None  # what comes next is this open, after a night
         self._budget: Mark | None = None  # a step goes on up to a slice with this mark
         self._until_ns: int | None = None  # seek: up to here without waiting
         self._back_ns: int | None = None
@@ -118,6 +119,7 @@ class Pace:
         with self._monitor:
             self._anchor(self._reached_ns())
             self.is_paused = True
+            self._budget = None
 
     def resume(self) -> None:
         """Go on."""
@@ -132,6 +134,7 @@ class Pace:
         if unit not in _STEP_ENDS:
             raise UsageError(f"a step of one {unit}", hint="step by slice, bar or session")
         with self._monitor:
+            self._anchor(self._reached_ns())
             self.is_paused = True
             self._budget = _STEP_ENDS[unit]
             self._monitor.notify_all()
@@ -142,10 +145,10 @@ class Pace:
         On the way nobody waits, and everybody is called as usual; a held replay is held there.
         """
         with self._monitor:
-            if self._at_ns is not None and to_ns < self._at_ns:
-                self._back_ns = to_ns
+            self._back_ns = to_ns if to_ns < self._at_ns else None
             self._until_ns = to_ns
             self._budget = None
+            self._dry_ns = None
             self._monitor.notify_all()
 
     def interrupt(self) -> None:
@@ -168,27 +171,28 @@ class Pace:
 
     def due_ns(self, moment_ns: int) -> int:
         """The real time, of the scheduler, at which a moment is due; 0 at speed 0."""
-        if not self._speed:
-            return 0
-        return self._real_ns + round((moment_ns - self._session_ns) / self._speed)
+        with self._monitor:
+            if not self._speed:
+                return 0
+            if self._opens_ns is not None and moment_ns >= self._opens_ns:
+                moment_ns -= self._opens_ns - self._night_from_ns()
+            return self._real_ns + round((moment_ns - self._session_ns) / self._speed)
 
     # What the coordinator does
 
     def begin(self, moment_ns: int) -> None:
         """The sessions' clock stands at a moment now; up to it nothing waits."""
         with self._monitor:
+            self._at_ns = moment_ns
+            self._opens_ns = None
             self._anchor(moment_ns)
 
     def cross_to(self, open_ns: int) -> None:
-        """Go over the time between sessions, but for `close_grace_s` of it."""
+        """What comes next is this open: the night before it is left out, but for the grace."""
         with self._monitor:
-            if self._at_ns is None:
-                self._anchor(open_ns)
-            elif self._speed:
-                left_ns = min(max(open_ns - self._at_ns, 0), self._close_grace_ns)
-                due_ns = self.due_ns(self._at_ns) + round(left_ns / self._speed)
-                self._session_ns = open_ns
-                self._real_ns = max(due_ns, self._scheduler.now_ns())
+            if self._at_ns == START_OF_TIME_NS:
+                self.begin(open_ns)
+            self._opens_ns = open_ns
 
     def admit(self, moment_ns: int, mark: Mark) -> None:
         """Wait until a slice may be released.
@@ -201,18 +205,15 @@ class Pace:
             If somebody asked to stop.
         """
         with self._monitor:
+            if not mark & Mark.DRY:
+                self._dry_ns = None
             while (wait_s := self._wait_s(moment_ns, mark)) is not None:
                 self._monitor.wait(min(wait_s, _POLL_S))
+            if moment_ns == self._opens_ns:
+                self.begin(moment_ns)
             self._at_ns = moment_ns
-            if self._budget is not None and mark & self._budget:
+            if self._until_ns is None and self._budget is not None and mark & self._budget:
                 self._budget = None
-
-    def went_back(self, moment_ns: int) -> None:
-        """The replay begins again at a moment; it still goes on to where it was asked to go."""
-        with self._monitor:
-            self._back_ns = None
-            self._at_ns = None
-            self._anchor(moment_ns)
 
     def _wait_s(self, moment_ns: int, mark: Mark) -> float | None:
         """How long to wait before asking again; None if the slice may go."""
@@ -220,7 +221,7 @@ class Pace:
         if self._until_ns is not None:
             if moment_ns <= self._until_ns:
                 return None
-            self._anchor(max(self._until_ns, self._at_ns or 0))
+            self._anchor(max(self._until_ns, self._at_ns))
             self._until_ns = None
         if self.is_paused:
             return None if self._budget is not None else _POLL_S
@@ -233,10 +234,11 @@ class Pace:
             raise CancelledError("the replay was stopped")
         if self.cancel is not None:
             self.cancel.check()
-        if self._back_ns is not None:
-            raise Rewind(self._back_ns)
+        if (back_ns := self._back_ns) is not None:
+            self._back_ns = None
+            raise Rewind(back_ns)
         # Between two moments that are no neighbours, so that one lies between them to begin at.
-        if self._is_interrupted and (self._at_ns is None or moment_ns > self._at_ns + 1):
+        if self._is_interrupted and moment_ns > self._at_ns + 1:
             self._is_interrupted = False
             raise Rewind(None)
 
@@ -256,8 +258,7 @@ class Pace:
     def _dry_until(self, now_ns: int, mark: Mark) -> int:
         """Until when a close that no data comes before is waited for."""
         if not mark & Mark.DRY:
-            self._dry_ns = None
-            return 2**63 - 1
+            return END_OF_TIME_NS
         if self._dry_ns is None:
             self._dry_ns = now_ns + self._end_of_data_ns
         return self._dry_ns
@@ -268,9 +269,15 @@ class Pace:
 
     def _reached_ns(self) -> int:
         if self.is_paused or not self._speed:
-            return max(self._at_ns or 0, self._session_ns)
+            return max(self._at_ns, self._session_ns)
         passed_ns = self._scheduler.now_ns() - self._real_ns
-        return self._session_ns + round(max(passed_ns, 0) * self._speed)
+        return min(self._session_ns + round(passed_ns * self._speed), self._night_from_ns())
+
+    def _night_from_ns(self) -> int:
+        """From where on the night ahead is left out; the end of time if there is none ahead."""
+        if self._opens_ns is None:
+            return END_OF_TIME_NS
+        return max(min(self._opens_ns, self._at_ns + self._close_grace_ns), self._session_ns)
 
     def _anchor(self, session_ns: int) -> None:
         self._session_ns = session_ns

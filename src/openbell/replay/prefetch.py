@@ -73,10 +73,8 @@ class Prefetcher(Generic[T]):
             raise ReplayError(f"{self._worker.name} is still busy after {timeout_s} s")
 
     def _await_item(self) -> None:
-        if self._ready or self._is_over:
-            return
         began_ns = self._scheduler.now_ns()
-        while not (self._ready or self._is_over):
+        while not (self._ready or self._is_over or self._is_closed):
             self._monitor.wait()
         self.waited_ns += self._scheduler.now_ns() - began_ns
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, Self
 
 from openbell.market.calendars import Calendar, calendar
-from openbell.market.errors import ReplayError, UsageError
+from openbell.market.errors import CancelledError, ReplayError, UsageError
 from openbell.market.instrument import Instrument, Pin, Series
 from openbell.market.moments import SECOND_NS, START_OF_TIME_NS
 from openbell.market.progress import CancelToken, Progress, silent
@@ -126,6 +126,7 @@ class System:
         self._is_stopped = False
         self._first_ns = START_OF_TIME_NS
         self._checkpoints: list[_Checkpoint] = []
+        self._changes = self._scheduler.monitor()  # held by who changes the two below
         self._registered: list[Pin] = []
         self._cancelled: list[Series] = []
         self._maker: SliceMaker | None = None
@@ -221,14 +222,23 @@ class System:
         ------
         Rewind
             With a pace, if somebody asked to go back: call `rewind`, then begin again.
+        CancelledError
+            If it was stopped before its end. A live run closes what is open, and ends.
         """
         if self._prefetch is None:
             raise ReplayError("the system is not started", hint="use `with system:` or start()")
         if self._is_stopped:
             raise ReplayError("the system is stopped", hint="build a new one")
-        yield from self.coordinator.steps(
+        for step in self.coordinator.steps(
             self._prefetch, sessions=len(self.agenda.sessions), progress=progress, cancel=cancel
-        )
+        ):
+            yield step
+            self._require_running()
+        self._require_running()
+
+    def _require_running(self) -> None:
+        if self._is_stopped and not self._supply.is_live:
+            raise CancelledError("the replay was stopped")
 
     def release(self, step: Step) -> Iterator[int]:
         """Release the slices of a step, one by one."""
@@ -257,10 +267,18 @@ class System:
     async def stream(self) -> AsyncIterator[Slice]:
         """As looping over the system, for ``async for``; others may run while it waits."""
         slices = iter(self)
+        taking = None
         try:
-            while (one := await asyncio.to_thread(next, slices, None)) is not None:
+            while True:
+                taking = asyncio.ensure_future(asyncio.to_thread(next, slices, None))
+                if (one := await asyncio.shield(taking)) is None:
+                    return
                 yield one
         finally:
+            if taking is not None and not taking.done():  # left while a thread waits for a slice
+                self.stop()
+                await asyncio.wait([taking])
+                taking.exception()  # seen: that it was stopped
             await asyncio.to_thread(slices.close)  # type: ignore[attr-defined]  # a generator
 
     def follow(self, name: str, *, capacity: int = 1000) -> Follower:
@@ -293,15 +311,15 @@ class System:
         if isinstance(self._supply, LiveSupply):
             self._supply.register(pin.series)
             return
-        known = [p.series for p in (*self.plan.pins, *self._registered)]
-        if pin.series in known:
-            raise UsageError(f"{pin.series} is played already", hint="a stream is played once")
         if self._calendar(pin.series.instrument) not in self.calendars:
             raise UsageError(
                 f"{pin.series} has other sessions than this replay",
                 hint="begin a replay that plays both from the start",
             )
-        self._change(lambda: self._registered.append(pin))
+        with self._changes:
+            if pin.series in self._known_series:
+                raise UsageError(f"{pin.series} is played already", hint="a stream is played once")
+            self._change(lambda: self._registered.append(pin))
 
     def cancel(self, series: Series) -> None:
         """Play no more of a stream than what is known by the present moment; it stays visible.
@@ -309,14 +327,21 @@ class System:
         Raises
         ------
         UsageError
-            If it is not played, or the streams cannot be changed.
+            If it is not played, or was cancelled, or the streams cannot be changed.
         """
         if isinstance(self._supply, LiveSupply):
             self._supply.cancel(series)
             return
-        if series not in [p.series for p in (*self.plan.pins, *self._registered)]:
-            raise UsageError(f"{series} is not played", hint="cancel what was registered")
-        self._change(lambda: self._cancelled.append(series))
+        with self._changes:
+            if series not in self._known_series:
+                raise UsageError(f"{series} is not played", hint="cancel what was registered")
+            if series in self.plan.cancelled or series in self._cancelled:
+                raise UsageError(f"{series} was cancelled before", hint="cancel a stream once")
+            self._change(lambda: self._cancelled.append(series))
+
+    @property
+    def _known_series(self) -> list[Series]:
+        return [pin.series for pin in (*self.plan.pins, *self._registered)]
 
     def _change(self, change: Callable[[], None]) -> None:
         if self.pace is None or self.has_fixed_streams:
@@ -346,14 +371,17 @@ class System:
         self._restore(found.parts)
         self._begin_again(found.after_ns)
         assert self.pace is not None
-        self.pace.went_back(max(found.after_ns, int(self.agenda.open_ns[0])))
+        self.pace.begin(max(found.after_ns, int(self.agenda.open_ns[0])))
         return found.kept
 
     def _begin_again(self, after_ns: int) -> None:
         assert self._prefetch is not None
         self._prefetch.close()
+        self._require_running()
+        waited_ns = self._prefetch.waited_ns
         self._supply = self._make_supply()
         self._prefetch = self._prepare(after_ns)
+        self._prefetch.waited_ns = waited_ns
 
     def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[Chunk]:
         chunks = self._supply.chunks(after_ns)
@@ -362,13 +390,13 @@ class System:
     def _change_streams(self) -> None:
         """Go on with other streams; there is no going back over the change."""
         at_ns = self.clock.now()
-        registered, self._registered = self._registered, []
-        cancelled, self._cancelled = self._cancelled, []
-        self.plan = replace(
-            self.plan,
-            pins=(*self.plan.pins, *registered),
-            cancelled={**self.plan.cancelled, **dict.fromkeys(cancelled, at_ns)},
-        )
+        with self._changes:
+            self.plan = replace(
+                self.plan,
+                pins=(*self.plan.pins, *self._registered),
+                cancelled={**self.plan.cancelled, **dict.fromkeys(self._cancelled, at_ns)},
+            )
+            self._registered, self._cancelled = [], []
         self._turn_to(cast((p.series for p in self.plan.pins), self._calendar))
         before = dict(zip(self.tracks, self._windows, strict=True))
         self.tape.cut(self._hand.slice)
@@ -404,6 +432,7 @@ class System:
 
     def _parts(self) -> tuple[Any, ...]:
         return (
+            (self._hand.times_ns, self._hand.slice),
             self.tape.mark(),
             [window.mark() for window in self._windows],
             [data.mark() for data in self.session_data],
@@ -411,7 +440,7 @@ class System:
         )
 
     def _restore(self, parts: tuple[Any, ...]) -> None:
-        tape, windows, session_data, coordinator = parts
+        (self._hand.times_ns, self._hand.slice), tape, windows, session_data, coordinator = parts
         self.tape.go_back(tape)
         for window, mark in zip(self._windows, windows, strict=True):
             window.go_back(mark)

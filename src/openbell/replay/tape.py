@@ -139,8 +139,8 @@ class Tape:
         del self.entries[mark[1] :], self.labels[mark[2] :], self.digests[mark[2] :]
 
     def cut(self, at_slice: int) -> None:
-        """Leave out what this chunk has after a slice."""
-        self._catch_up(at_slice)
+        """Leave out what this chunk has after a slice; if none is loaded, there is nothing to."""
+        self._catch_up(min(at_slice, len(self._ends) - 1))
         self._let_go()
 
     def _let_go(self) -> None:
