@@ -82,6 +82,9 @@ class Contracts:
                 for name in (month["root"], f"CON.{month['root']}"):
                     self._by_name.setdefault(name, contract)
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def find(self, contract_id: str) -> Contract | None:
         """The contract of an id; also of ``F.US.MGC``, its newest, and of ``XNYS:SPY``."""
         return self._by_id.get(contract_id) or self._by_name.get(contract_id)

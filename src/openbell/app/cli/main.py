@@ -19,6 +19,7 @@ from openbell.app.cli import (
     record,
     replay,
     runs,
+    serve,
     strategy,
     system,
 )
@@ -34,6 +35,7 @@ _ORDER = (
     "sweep",
     "verify",
     "bridge",
+    "serve",
     "record",
     "parity",
     "runs",
@@ -92,6 +94,7 @@ app.command("backtest")(backtest.backtest)
 app.command("sweep")(backtest.sweep)
 app.command("verify")(backtest.verify)
 app.command("bridge")(bridge.bridge)
+app.add_typer(serve.app, name="serve")
 app.add_typer(record.app, name="record")
 app.command("parity")(parity.parity)
 app.add_typer(runs.app, name="runs")
