@@ -87,7 +87,7 @@ class Line:
     last_ns
         The venue's time of the last item; 0 before the first.
     completeness
-        Of the present session, 0 to 1; None for trades and quotes, and while none is open.
+        Of the present or last session, 0 to 1; None for trades and quotes, and before the first.
     """
 
     series: str
@@ -314,6 +314,8 @@ class Watch:
         self._stop_ns = header.end_ns if last_close_ns > header.end_ns else END_OF_TIME_NS
         self._monitor = scheduler.monitor()
         self._is_over = False
+        self._complete: dict[str, float] = {}
+        system.coordinator.before_chunk = self._measure
         self._worker = scheduler.start("openbell-watch", self._run)
 
     def stop(self, *, timeout_s: float = 10.0) -> None:
@@ -368,11 +370,14 @@ class Watch:
             {name: n for name in _NOTES if (n := getattr(counts, name))},
             self._collector.left_out(series),
             received.last_ns,
-            self._completeness(series),
+            self._complete.get(str(series.instrument)) if series.is_bars else None,
         )
 
-    def _completeness(self, series: Series) -> float | None:
-        for data in self._system.session_data:
-            if series.is_bars and data.session is not None and str(series.instrument) in data:
-                return data[str(series.instrument)].completeness
-        return None
+    def _measure(self) -> None:
+        """Take down how complete everything is; on the thread that plays, between two chunks."""
+        self._complete = {
+            name: one.completeness
+            for data in self._system.session_data
+            if data.session is not None
+            for name, one in data.instruments.items()
+        } or self._complete
