@@ -149,6 +149,20 @@ def test_a_bare_instrument_is_its_finest_bars(empty: ob.Lake) -> None:
         empty.playable("XNYS:QQQ")
 
 
+def test_a_symbol_is_the_instrument_that_alone_has_it(lake: ob.Lake, empty: ob.Lake) -> None:
+    day = lake.bars("XNYS:SPY/1m", start="2011-03-31")
+    empty.write(day)
+    assert empty.playable("SPY") == "XNYS:SPY/1m"
+    with pytest.raises(NotRecordedError, match="no bars of XNAS:SPY") as error:
+        empty.playable("XNAS:SPY")
+    assert error.value.hint == "is XNYS:SPY meant?"
+    empty.write(day, "ARCX:SPY/1m")
+    with pytest.raises(UsageError, match="SPY is stored of several venues: ARCX:SPY, XNYS:SPY"):
+        empty.playable("SPY")
+    empty.pin("SPY", "ARCX:SPY/1m@1")
+    assert empty.playable("SPY") == "SPY"  # a name somebody gave comes first
+
+
 def test_an_instrument_without_bars_of_trades_is_told_what_it_has(
     lake: ob.Lake, empty: ob.Lake
 ) -> None:

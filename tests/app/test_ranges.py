@@ -40,3 +40,22 @@ def test_nothing_bounds_nothing() -> None:
 def test_what_is_no_date_is_refused() -> None:
     with pytest.raises(UsageError, match="14 March"):
         bounds(SPY, "14 March 11", "")
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2011-03-16", "2011-03-14"),
+        ("2011-03-14", "2011-03-14"),
+        ("2011-03-14T14:30Z", "2011-03-14T10:30-04:00"),
+    ],
+)
+def test_a_range_that_ends_before_it_begins_is_refused(start: str, end: str) -> None:
+    with pytest.raises(UsageError, match=f"nothing lies from {start} to {end}") as error:
+        bounds(SPY, start, end)
+    assert "the end is left out" in error.value.hint
+
+
+def test_a_range_without_a_session_is_empty_and_no_mistake() -> None:
+    first, last = bounds(SPY, "2011-03-12", "2011-03-13")
+    assert first == last

@@ -47,7 +47,7 @@ def test_trades_of_one_moment_stand_on_one_line(
     (row,) = (row for row in said["sessions"] if row["trades"])
     assert (row["trades"], row["volume"]) == (len(data), data.size.sum())
     assert (row["open"], row["high"]) == (data.price[0], data.price.max())
-    moments, counts = np.unique(data.time_ns, return_counts=True)
+    _, counts = np.unique(data.time_ns, return_counts=True)
     first_shared = int(np.flatnonzero(counts > 1)[0])
     shown = openbell("replay", str(stored.series), "--limit", str(first_shared + 1)).out
     assert f" and {counts[first_shared] - 1} more" in shown.splitlines()[first_shared]

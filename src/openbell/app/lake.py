@@ -293,15 +293,20 @@ class Lake:
         return self.store.pins()
 
     def playable(self, name: str) -> str:
-        """The ref itself; for a bare instrument its finest bars of trades.
+        """The ref itself; for a bare instrument, or its symbol, its finest bars of trades.
 
         Raises
         ------
         NotRecordedError
             If no bars of the instrument are stored.
+        UsageError
+            If a symbol is stored of several venues.
         """
-        if "/" in name or ":" not in name:
+        if "/" in name or name in self.store.pins():
             return name
+        name = name if ":" in name else self._of_symbol(name)
+        if ":" not in name:
+            return name  # nothing is called so, as whoever resolves it says
         known = [s for s in self.store.list_series() if str(s.instrument) == name]
         found = [s for s in known if s.is_bars and s.price == "trade"]
         if not found and known:
@@ -309,10 +314,27 @@ class Lake:
                 f"{name} has no bars of trades", hint=f"name one of {', '.join(map(str, known))}"
             )
         if not found:
+            near = ", ".join(self._instruments(name.partition(":")[2]))
             raise NotRecordedError(
-                f"no bars of {name} are stored", hint="see what there is: openbell data list"
+                f"no bars of {name} are stored",
+                hint=f"is {near} meant?" if near else "see what there is: openbell data list",
             )
         return str(min(found, key=lambda s: s.timeframe.width_ns or 2**63))
+
+    def _of_symbol(self, symbol: str) -> str:
+        """The only stored instrument with a symbol; the symbol itself if there is none."""
+        found = self._instruments(symbol)
+        if len(found) > 1:
+            raise UsageError(
+                f"{symbol} is stored of several venues: {', '.join(found)}",
+                hint="write the one that is meant",
+            )
+        return found[0] if found else symbol
+
+    def _instruments(self, symbol: str) -> list[str]:
+        """The stored instruments with a symbol, in order."""
+        known = dict.fromkeys(s.instrument for s in self.store.list_series())
+        return [str(instrument) for instrument in known if instrument.symbol == symbol]
 
     def __repr__(self) -> str:
         known = self.store.list_series() if self.is_there else ()

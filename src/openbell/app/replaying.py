@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openbell.app.lake import Lake, open_lake
-from openbell.app.ranges import bounds
+from openbell.app.ranges import bounds, require_forward
 from openbell.app.recorded import replay_recording
 from openbell.backtest.config import check_session, configured_calendars
 from openbell.backtest.live import recording_id
@@ -36,8 +36,9 @@ def replay(  # noqa: PLR0913  # what is played, and how
     Parameters
     ----------
     names
-        Series to play: ``XNYS:SPY/1m``, ``XNYS:SPY/quotes``, …; a bare instrument means its
-        finest bars. Or one recording: ``recording:3f9a``.
+        Series to play: ``XNYS:SPY/1m``, ``XNYS:SPY/quotes``, …; a bare instrument, or a symbol
+        that is stored of one venue alone, means its finest bars. Or one recording:
+        ``recording:3f9a``.
     lake
         Where they are stored; the usual place when left out.
     start, end
@@ -82,6 +83,7 @@ def replay(  # noqa: PLR0913  # what is played, and how
         }  # fmt: skip
         return replay_recording(at, refs[0], asked, pace=pace)
     pins = tuple(at.store.resolve(at.playable(ref)) for ref in refs)
+    require_forward(start, end)
     # Dates bound the replay as session labels: configured hours may begin before the calendar's.
     labels = (start if is_date(start) else "", end if is_date(end) else "")
     moments = ("" if labels[0] else start, "" if labels[1] else end)
@@ -103,7 +105,7 @@ def replay(  # noqa: PLR0913  # what is played, and how
         derived=tuple(derived) or at.settings.derived,
         trailing=trailing or at.settings.trailing,
         calendars=configured_calendars([pin.series.instrument for pin in pins], *hours_of_day),
-        fill=tuple(at.store.resolve(ref) for ref in fill_from),
+        fill=tuple(at.store.resolve(at.playable(ref)) for ref in fill_from),
         check_ns=(check_interval_s or at.settings.check_interval_s) * SECOND_NS,
         retries=retries if retries is not None else 5 * at.settings.retry_missing,
     )

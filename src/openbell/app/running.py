@@ -9,6 +9,7 @@ from typing import Any
 import openbell
 from openbell.app import wiring
 from openbell.app.lake import Lake, open_lake
+from openbell.app.ranges import require_forward
 from openbell.app.recorded import run_recording
 from openbell.app.results import Run, Sweep
 from openbell.app.settings import settings
@@ -232,6 +233,7 @@ def run_config(
 
 
 def _playable(config: RunConfig, lake: Lake) -> RunConfig:
+    require_forward(config.start, config.end)
     on, fill_from = (tuple(map(lake.playable, refs)) for refs in (config.on, config.fill_from))
     return replace(config, on=on, fill_from=fill_from)
 
