@@ -1,5 +1,6 @@
 """Live sessions: when they open and close, when derived bars are known, what a stop leaves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from openbell.market.arrivals import (
     five,
 )
 from openbell.market.bars import Bars
-from openbell.market.errors import UsageError
+from openbell.market.errors import BadDataError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.moments import MINUTE_NS, SECOND_NS, iso
 from openbell.replay import intake, kernels
@@ -300,6 +301,12 @@ def test_going_back_to_any_moment_changes_nothing(
 
 
 # What cannot come live
+
+
+def test_a_recording_by_unknown_rules_is_refused() -> None:
+    head = replace(header(SPY), settings={"rules": {"skew_s": 1.0, "moon_phase": 2}})
+    with pytest.raises(BadDataError, match="not known: moon_phase"):
+        replayed(Kept(head))
 
 
 def test_bars_of_a_day_and_pins_to_fill_from_are_refused() -> None:

@@ -11,13 +11,13 @@ something is due are arrivals, too, so that a recording tells how far the run go
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
 from openbell.market.arrivals import CANCELLED, CONNECTED, PASSED, REGISTERED, STOPPED, Arrival
-from openbell.market.errors import UsageError
+from openbell.market.errors import BadDataError, UsageError
 from openbell.market.instrument import Pin, Series
 from openbell.market.moments import END_OF_TIME_NS, SECOND_NS, START_OF_TIME_NS
 from openbell.market.timeframe import timeframe
@@ -55,8 +55,22 @@ def live_plan(header: RecordingHeader, **plan: Any) -> ReplayPlan:
 
 
 def rules_of(header: RecordingHeader) -> Rules:
-    """The rules a recording was made by."""
-    return Rules(**header.settings.get("rules", {}))
+    """The rules a recording was made by.
+
+    Raises
+    ------
+    BadDataError
+        If they are not those of this version.
+    """
+    rules = header.settings.get("rules", {})
+    known = {each.name for each in fields(Rules)}
+    if not known.issuperset(rules):
+        raise BadDataError(
+            f"recording {header.id} was made by rules that are not known: "
+            f"{', '.join(sorted(set(rules) - known))}",
+            hint="play it with the version of openbell that made it",
+        )
+    return Rules(**rules)
 
 
 def as_settings(rules: Rules) -> dict[str, Any]:
