@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -91,9 +92,38 @@ def test_a_session_is_drawn_and_moved_by_keys(terminal: Terminal) -> None:
     terminal.press("- ")
     terminal.until("1000x")
     terminal.press("q")
-    assert terminal.close() == 130
+    assert terminal.close() == 0
+    assert re.search(r"XNYS:SPY c 1\d\d\.\d+ v [\d,]+ +\d+\.\d % complete", terminal.all)
     assert "LIVE" not in terminal.all
     assert "Traceback" not in terminal.all
+
+
+def test_going_back_to_before_the_open_is_seen_though_no_slice_comes(terminal: Terminal) -> None:
+    terminal.until(r"100\.0 %")
+    terminal.press(" ")
+    terminal.until("held")
+    terminal.press("g2011-03-14 10:00\n")
+    terminal.until("2011-03-14 10:00:00 EDT")
+    terminal.press("g9:00\n")
+    terminal.until("2011-03-14 09:00:00 EDT")
+    terminal.press("\x1b[C\x1b[C\x1b[C")
+    terminal.until("2011-03-14 09:3[0-2]:00 EDT")
+
+
+def test_an_interrupted_player_says_so(terminal: Terminal) -> None:
+    terminal.until(r"100\.0 %")
+    terminal.child.send_signal(signal.SIGINT)
+    assert terminal.close() == 130
+    assert "interrupted" in terminal.all
+
+
+def test_a_session_is_shown_before_its_first_bar(spy_lake: Path) -> None:
+    args = ("replay", "XNYS:SPY", "--from", "2011-03-14", "--to", "2011-03-15", "--speed", "0.5")
+    terminal = Terminal(*args, "--lake", str(spy_lake))
+    shown = terminal.until("session 2011-03-14")
+    assert "waiting" not in shown.rpartition("session 2011-03-14")[2]
+    terminal.child.kill()
+    terminal.child.wait()
 
 
 def test_a_replay_that_is_over_ends_the_player(spy_lake: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from openbell.app.cli.terminal import say_lines
 from openbell.market.bars import Bar
 from openbell.market.errors import CancelledError, OpenbellError
 from openbell.market.instrument import Series
@@ -42,7 +43,10 @@ def can_play() -> bool:
 
 
 def play(system: System) -> bool:
-    """Show a paced replay until it is over or somebody quits; True if somebody quit."""
+    """Show a paced replay until it is over or somebody quits; True if it was interrupted.
+
+    What was on the screen goes with it, so a line an instrument says where it stood.
+    """
     from rich.console import Console
     from rich.live import Live
 
@@ -55,6 +59,7 @@ def play(system: System) -> bool:
     ):
         player.start()
         drawn = None
+        is_interrupted = False
         try:
             while not player.is_over:
                 for key in _keys(_DRAW_S):
@@ -63,11 +68,12 @@ def play(system: System) -> bool:
                     live.update(player.screen(console), refresh=True)
                     drawn = state
         except KeyboardInterrupt:
-            player.press("q")
+            is_interrupted = True
         finally:
             player.stop()
     player.raise_error()
-    return player.has_quit
+    say_lines(player.last_words())
+    return is_interrupted
 
 
 class _Known:
@@ -96,6 +102,7 @@ class Player:
         self._lock = threading.Lock()
         self._known = {name: _Known() for name in system.names}
         self._at_ns = 0
+        self._went_back = False
         self._sessions: dict[str, Session | None] = {}
         self._chosen = 0
         self._typed: str | None = None
@@ -131,6 +138,25 @@ class Player:
         if self._error is not None and not self.has_quit:
             raise self._error
 
+    def last_words(self) -> Iterator[str]:
+        """Where each instrument stood in the end, and how many slices came late."""
+        from openbell.quality.report import percent
+
+        for name, known in self._known.items():
+            if known.bars:
+                last = known.bars[-1]
+                yield (
+                    f"{iso(last.end_ns)}   {name} c {last.close:,.10g} v {known.volume:,.10g}   "
+                    f"{percent(known.completeness)} complete"
+                )
+            elif known.ticks:
+                yield f"{iso(self._at_ns)}   {name} {known.ticks:,} moments with trades or quotes"
+            else:
+                yield f"{name}: nothing was released"
+        if self.pace.late:
+            worst_ms = self.pace.lateness_ns_max / 1e6
+            yield f"late slices: {self.pace.late:,}, by at most {worst_ms:,.0f} ms"
+
     def _run(self) -> None:
         try:
             for one in self.system:
@@ -143,8 +169,8 @@ class Player:
             self._error = error
 
     def _take(self, one: Slice) -> None:
-        went_back = one.time_ns < self._at_ns
-        self._at_ns = one.time_ns
+        went_back = self._went_back or one.time_ns < self._at_ns
+        self._at_ns, self._went_back = one.time_ns, False
         for data in one.sessions:
             if data.session is not None and (went_back or data.session != self._played(data)):
                 self._turn(data)
@@ -198,15 +224,25 @@ class Player:
 
     def _back(self) -> None:
         self.pace.pause()
-        self.pace.seek(self._at_ns - self._bar_ns)
+        self._seek(self._at_ns - self._bar_ns)
 
     def _next_session(self) -> None:
         ahead = (s.session.open_ns for s in self.system.agenda.sessions)
-        found = next((ns for ns in ahead if ns > self._at_ns), None)
+        found = next((ns for ns in ahead if ns > self._now_ns), None)
         if found is None:
             self._said = "this is the last session"
         else:
-            self.pace.seek(found)
+            self._seek(found)
+
+    def _seek(self, to_ns: int) -> None:
+        """Go to a moment; of going back the screen knows at once, a slice may never come."""
+        with self._lock:
+            if to_ns < self._at_ns:
+                self._at_ns, self._went_back = to_ns, True
+                for known in self._known.values():
+                    known.bars = [bar for bar in known.bars if bar.end_ns <= to_ns]
+                    known.volume = sum(bar.volume for bar in known.bars)
+        self.pace.seek(to_ns)
 
     def _shift(self, by: int) -> None:
         at = min(
@@ -247,7 +283,7 @@ class Player:
         except ValueError:
             self._said = f"`{text}` is no time: type 10:42, or 2011-03-15 10:42"
             return
-        self.pace.seek((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
+        self._seek((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
 
     # The screen
 
@@ -255,11 +291,17 @@ class Player:
     def _session(self) -> Session | None:
         """The session of the instrument on the screen; the last one, when it is over."""
         name = self.system.names[self._chosen]
-        return self._played(next(d for d in self.system.session_data if name in d.instruments))
+        data = next(d for d in self.system.session_data if name in d.instruments)
+        return data.session or self._played(data)  # one that is open may have no slice yet
 
     @property
     def _zone(self) -> Any:
         return zone_info(self.system.instruments[self._chosen].place.zone)
+
+    @property
+    def _now_ns(self) -> int:
+        """Where the clock stands: between two slices it goes on."""
+        return max(self.pace.horizon_ns, self._at_ns)
 
     @property
     def _bar_ns(self) -> int:
@@ -307,7 +349,7 @@ class Player:
     def _clock(self) -> "Text":
         from rich.text import Text
 
-        now = to_datetime(max(self.pace.horizon_ns, self._at_ns))
+        now = to_datetime(self._now_ns)
         local = now.astimezone(self._zone)
         said = Text(f"{local:%Y-%m-%d %H:%M:%S %Z}", style="bold")
         said.append(f"  ({now:%H:%M:%S} UTC)   ", style="dim")
