@@ -15,6 +15,7 @@ import redis
 from redis.exceptions import RedisError
 
 from openbell.bridge import channels
+from openbell.bridge.answers import position_update, simulation_date
 from openbell.bridge.transport import Answer, Kind, Watch
 from openbell.market.errors import BadDataError, RunError, UnavailableError
 from openbell.market.moments import iso
@@ -117,20 +118,20 @@ class Compatible:
 
     def _published(
         self, time_ns: int, kind: Kind, data: dict[str, Any]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    ) -> Iterator[tuple[str, bytes]]:
         """A message as the original has it: a channel, and what is said on it."""
-        own = {"botId": self._bot, "timestamp": iso(time_ns)}
         if kind == "slice":
-            clock = {"type": "SIMULATION_DATE", "datetime": iso(time_ns), "botId": self._bot}
-            yield channels.simulation_of(self._bot), clock
-            yield channels.market_data_of(self._bot), {**data, **own}
+            yield channels.simulation_of(self._bot), simulation_date(time_ns, self._bot)
+            own = {"botId": self._bot, "timestamp": iso(time_ns)}
+            yield channels.market_data_of(self._bot), orjson.dumps({**data, **own})
         elif kind == "position":
-            yield channels.POSITION_UPDATE, {**data, **own}
+            update = position_update(self._bot, data["positions"], time_ns)
+            yield channels.POSITION_UPDATE, update
 
-    def _publish(self, channel: str, message: dict[str, Any]) -> None:
+    def _publish(self, channel: str, message: bytes) -> None:
         self._counts["sent"] += 1
         try:
-            heard = self._client.publish(channel, orjson.dumps(message))
+            heard = self._client.publish(channel, message)
         except (RedisError, OSError):
             self._counts["cut"] += 1
             heard = 0

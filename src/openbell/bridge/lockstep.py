@@ -246,10 +246,19 @@ class Lockstep:
         self._fed = self._heard = 0
         self._begin_deadline()
 
+    def _look_after(self) -> None:
+        """Start a runner that died again: from then on nothing is told, and its time begins anew.
+
+        It may ask for history before it says hello, and is answered as of that time.
+        """
+        if self._watch():
+            self._runner = b""
+            self._fed = self._heard = 0
+            self._begin_deadline()
+
     def _wait(self) -> None:
         """Nothing came for a moment: look after the runner, then at the time."""
-        if self._watch():
-            self._begin_deadline()
+        self._look_after()
         if time.monotonic() >= self._until:
             # A full Redis lets nobody answer; then it refuses this, too, and that is the error.
             self._exchange([_pack("XADD", self.answers, "*", "ask", "is there room?")])
@@ -263,7 +272,7 @@ class Lockstep:
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None
-        self._watch()
+        self._look_after()
         if time.monotonic() >= self._until:
             is_full = "maxmemory" in str(error)
             raise UnavailableError(

@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import orjson
+
 from openbell.backtest.orders import Fill
 from openbell.backtest.strategy import Strategy, param
+from openbell.bridge.answers import bar_for_runner
 from openbell.bridge.history import HistoricalDataBootstrapService
 from openbell.bridge.link import TRANSPORTS, Link, Setup
 from openbell.bridge.past import Past, Wanted
@@ -30,7 +33,6 @@ from openbell.replay.plan import ReplayPlan
 if TYPE_CHECKING:
     from openbell.backtest.context import Context
 
-_MS = 1_000_000
 SUFFIXES = (".js", ".cjs", ".mjs")
 # What a file asks for beside itself: `require("./x")`, `import … from "./x"`, `import("./x")`.
 _ASKED = re.compile(r"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](\.{1,2}/[^"']+)["']""")
@@ -120,17 +122,7 @@ class RemoteStrategy(Strategy):
             self._rows.append(_row(bar))
             self._hand_over(ctx)
             return
-        _, _, end_ns, open_, high, low, close, volume = bar
-        item = {
-            "symbol": self._symbol,
-            "timestamp": end_ns // _MS,
-            "price": close,
-            "open": open_,
-            "high": high,
-            "low": low,
-            "volume": volume,
-        }
-        self._tell(ctx, "slice", item)
+        self._tell(ctx, "slice", orjson.Fragment(bar_for_runner(bar, self._symbol)))
 
     def on_fill(self, ctx: "Context", fill: Fill) -> None:
         """Guard the position; the strategy learns of both before its next bar."""
@@ -170,12 +162,12 @@ class RemoteStrategy(Strategy):
 
     # Inside
 
-    def _tell(self, ctx: "Context", kind: Kind, data: Mapping[str, Any]) -> None:
+    def _tell(self, ctx: "Context", kind: Kind, data: object) -> None:
         """Send a message, before it the position if that changed, and heed the answers."""
         link = self._link
         assert link is not None
         if not self._is_told:
-            link.send("position", {"positions": self._trader.position(ctx)})
+            link.send("position", {"positions": self._trader.positions(ctx)})
             self._is_told = True
         link.send(kind, data)
         for answer in link.ask():

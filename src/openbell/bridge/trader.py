@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from openbell.backtest.orders import Fill
+from openbell.bridge.answers import position
 from openbell.bridge.channels import Signal, signal
 from openbell.market.errors import BadDataError
-from openbell.market.moments import iso
 
 if TYPE_CHECKING:
     from openbell.backtest.context import Context
@@ -71,27 +71,22 @@ class Trader:
         self._take_back(ctx)
         self._guard(ctx, held)
 
-    def position(self, ctx: "Context") -> list[dict[str, Any]]:
+    def positions(self, ctx: "Context") -> list[dict[str, Any]]:
         """What is held, as the original's strategies are told of it: one position, or none."""
         held, price = ctx.position(self._instrument), ctx.price(self._instrument)
         if held == 0.0:
             return []
-        entry = ctx.average(self._instrument)
-        pnl = (price - entry) * held
         stop, target = self._levels
         return [
-            {
-                "symbol": symbol_of(self._instrument),
-                "side": "LONG" if held > 0 else "SHORT",
-                "quantity": abs(held),
-                "entryPrice": entry,
-                "currentPrice": price,
-                "stopLoss": stop,
-                "takeProfit": target,
-                "timestamp": iso(ctx.now_ns),
-                "pnl": pnl,
-                "pnlPercent": 100.0 * pnl / (entry * abs(held)) if entry else 0.0,
-            }
+            position(
+                symbol_of(self._instrument),
+                held,
+                ctx.average(self._instrument),
+                price,
+                at_ns=ctx.now_ns,
+                stop_loss=stop,
+                take_profit=target,
+            )
         ]
 
     def _enter(self, ctx: "Context", wanted: Signal) -> None:
