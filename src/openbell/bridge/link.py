@@ -241,4 +241,5 @@ def _thrown(error: Any) -> str:
 def _where(error: Any) -> str:
     """The first line of a stack that names a place; empty if there is none."""
     stack = str(error.get("stack", "")) if isinstance(error, Mapping) else ""
-    return next((line.strip() for line in stack.splitlines() if "at " in line), "")
+    lines = map(str.strip, stack.splitlines())
+    return next((line for line in lines if line.startswith("at ")), "")
