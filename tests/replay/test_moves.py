@@ -359,6 +359,34 @@ def test_an_error_of_prefetch_after_going_back_surfaces() -> None:
     assert played.state == "stopped"
 
 
+class Reading:
+    """A store that says when the n-th day is read."""
+
+    def __init__(self, day: str) -> None:
+        self.day_ns = at(day)
+        self.is_read = threading.Event()
+
+    def read(self, pin: Pin, start_ns: int, end_ns: int) -> Data:
+        if end_ns > self.day_ns:
+            self.is_read.set()
+        return DATA.store.read(pin, start_ns, end_ns)
+
+
+@pytest.mark.parametrize("prefetch", [0, 3])
+def test_what_was_counted_is_what_was_played_however_far_it_was_read(prefetch: int) -> None:
+    store: Any = Reading("2019-06-04")
+    plan = ReplayPlan(
+        DATA.pins[:1], at("2019-06-03"), at("2019-06-05"), sessions_per_chunk=1, prefetch=prefetch
+    )
+    played = System(store, plan, {})
+    for one in played:
+        if one.time_ns == at("2019-06-03T15:00Z"):
+            assert not prefetch or store.is_read.wait(10)
+            break
+    assert played.counts["XNYS:SPY/1m"].played == 390
+    assert store.is_read.is_set() == bool(prefetch)
+
+
 # Followers
 
 
@@ -372,7 +400,7 @@ def test_a_follower_that_raises_holds_nobody_up() -> None:
         try:
             for one in other:
                 bars["XNYS:SPY"] = one["XNYS:SPY"] if len(bars) < 1 else one["XNYS:QQQ"]
-        except KeyError as error:
+        except UsageError as error:
             raised.append(error)
 
     thread = threading.Thread(target=work)

@@ -1,7 +1,8 @@
 """Checkpoints of a run: strategy, broker, money and random state, to go back to and on from.
 
 Going on from a checkpoint gives the tape of the uninterrupted run. A strategy that cannot be
-copied is begun anew instead, and the run's log says so.
+copied, or holds a function made in one of its methods, which a copy would share with it, is begun
+anew instead, and the run's log says so. What it keeps outside itself is not seen.
 """
 
 import copy
@@ -37,6 +38,8 @@ class Kept(NamedTuple):
 def keep(engine: "Engine") -> Kept | None:
     """A run as it is between two chunks; None if its strategy cannot be copied."""
     engine.end_chunk()
+    if any(getattr(value, "__closure__", None) for value in vars(engine.strategy).values()):
+        return None
     lists = _growing(engine.context, engine.broker)
     memo: dict[int, Any] = {id(each): each for each in (*_shared(engine), *lists)}
     try:

@@ -19,6 +19,7 @@ from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
 from openbell.replay.filling import in_words
 from openbell.replay.pacing import Pace
+from openbell.replay.scheduler import Scheduler
 from openbell.replay.system import ReplayPlan, System
 from openbell.replay.upkeep import total
 
@@ -127,6 +128,7 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     version: str = "",
     sessions_per_chunk: int = 0,
     pace: Pace | None = None,
+    scheduler: Scheduler | None = None,
     progress: Progress = silent,
     cancel: CancelToken | None = None,
 ) -> RunResult:
@@ -140,6 +142,8 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
         How much is prepared at once; changes nothing but speed.
     pace
         To run it paced, and to pause, step and seek; changes nothing but when it happens.
+    scheduler
+        Where threads and real time come from; the machine's own by default.
 
     Returns
     -------
@@ -157,7 +161,7 @@ def run_backtest(  # noqa: PLR0913  # what decides, then how it is told
     pins = resolve(config, store)
     plan = replace(plan_run(config, store, pins), sessions_per_chunk=sessions_per_chunk)
     config = replace(config, fill_from=tuple(map(str, plan.fill)))
-    system = System(store, plan, settings_of(config, fresh), pace=pace)
+    system = System(store, plan, settings_of(config, fresh), pace=pace, scheduler=scheduler)
     basis = Basis(
         run_id(config, pins, code), tuple(map(str, pins)), checksums_of(store, pins), code, version
     )

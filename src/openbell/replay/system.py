@@ -1,6 +1,7 @@
 """A system: one replay, built from pins, started, played to its end, and stopped in order."""
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -44,6 +45,20 @@ class _Checkpoint(NamedTuple):
     after_ns: int
     parts: tuple[Any, ...]
     kept: Any
+
+
+class _Counted(NamedTuple):
+    """A chunk, and what had been counted when it was prepared."""
+
+    chunk: Chunk
+    counts: Mapping[str, Counts]
+    upkeep: Mapping[str, UpkeepCounts]
+
+
+def _counted(supply: Supply, chunk: Chunk) -> _Counted:
+    if supply.is_live:  # what arrives is counted at once
+        return _Counted(chunk, supply.counts, supply.upkeep)
+    return _Counted(chunk, copy.deepcopy(supply.counts), copy.deepcopy(supply.upkeep))
 
 
 class System:
@@ -122,7 +137,8 @@ class System:
         self.coordinator = Coordinator(
             self._hand, self._windows, self.session_data, self.tape, pace, plan.start_ns
         )
-        self._prefetch: Prefetcher[Chunk] | None = None
+        self._prefetch: Prefetcher[_Counted] | None = None
+        self._counted: _Counted | None = None
         self._is_stopped = False
         self._first_ns = START_OF_TIME_NS
         self._checkpoints: list[_Checkpoint] = []
@@ -138,9 +154,9 @@ class System:
     # What it plays
 
     @property
-    def counts(self) -> dict[str, Counts]:
-        """What became of the rows read, by series."""
-        return self._supply.counts
+    def counts(self) -> Mapping[str, Counts]:
+        """What became of the rows read, by series, up to the chunk that is played."""
+        return self._counted.counts if self._counted else self._supply.counts
 
     @property
     def prefetch_wait_s(self) -> float:
@@ -153,9 +169,9 @@ class System:
         return self.coordinator.ended[-1] if self.coordinator.ended else None
 
     @property
-    def upkeep(self) -> dict[str, UpkeepCounts]:
+    def upkeep(self) -> Mapping[str, UpkeepCounts]:
         """What upkeep found missing and filled, by series; of those alone that can be filled."""
-        return self._supply.upkeep
+        return self._counted.upkeep if self._counted else self._supply.upkeep
 
     def track(self, instrument: int, kind: str = "") -> int:
         """Position of a track: base bars by default, else a timeframe, ``trades`` or ``quotes``."""
@@ -230,11 +246,21 @@ class System:
         if self._is_stopped:
             raise ReplayError("the system is stopped", hint="build a new one")
         for step in self.coordinator.steps(
-            self._prefetch, sessions=len(self.agenda.sessions), progress=progress, cancel=cancel
+            self._chunks(self._prefetch),
+            sessions=len(self.agenda.sessions),
+            progress=progress,
+            cancel=cancel,
         ):
             yield step
             self._require_running()
         self._require_running()
+
+    def _chunks(self, prefetch: Prefetcher[_Counted]) -> Iterator[Chunk]:
+        for counted in prefetch:
+            self._counted = counted
+            yield counted.chunk
+        if not self._is_stopped:
+            self._counted = None  # all there is
 
     def _require_running(self) -> None:
         if self._is_stopped and not self._supply.is_live:
@@ -383,8 +409,8 @@ class System:
         self._prefetch = self._prepare(after_ns)
         self._prefetch.waited_ns = waited_ns
 
-    def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[Chunk]:
-        chunks = self._supply.chunks(after_ns)
+    def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[_Counted]:
+        chunks = map(partial(_counted, self._supply), self._supply.chunks(after_ns))
         return Prefetcher(chunks, self._scheduler, ahead=self.plan.prefetch)
 
     def _change_streams(self) -> None:
