@@ -12,12 +12,20 @@ import pytest
 
 from openbell.bridge.redis_server import RedisServer
 
-OWNER = """
+OWNS_REDIS = """
 import sys, threading
 from pathlib import Path
 from openbell.bridge.redis_server import RedisServer
 server = RedisServer(Path(sys.argv[1])).start()
 print(server.pid, server._folder, flush=True)
+threading.Event().wait()
+"""
+OWNS_A_LOOP = """
+import sys, threading
+from openbell.bridge.child import Child, Limits
+child = Child([sys.executable, "-c", "while True: pass"], {}, limits=Limits(), got=lambda: 0)
+child.start()
+print(child.pid, child._folder.name, flush=True)
 threading.Event().wait()
 """
 
@@ -39,13 +47,22 @@ def wait_until_gone(pid: int, folder: Path) -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_a_private_redis_ends_with_its_owner(binary: Path, sent: signal.Signals) -> None:
-    words = [sys.executable, "-c", OWNER, str(binary)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as owner:
+    wait_until_gone(*left_by([OWNS_REDIS, str(binary)], sent))
+
+
+def test_a_strategy_that_is_too_busy_to_notice_ends_with_its_owner() -> None:
+    wait_until_gone(*left_by([OWNS_A_LOOP], signal.SIGKILL))
+
+
+def left_by(words: list[str], sent: signal.Signals) -> tuple[int, Path]:
+    """The child and the folder of a process that was sent a signal."""
+    command = [sys.executable, "-c", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         pid, folder = owner.stdout.readline().split()
         assert is_there(int(pid))
         owner.send_signal(sent)
-    wait_until_gone(int(pid), Path(folder))
+    return int(pid), Path(folder)
 
 
 def test_a_private_redis_does_not_hear_the_keyboard(binary: Path) -> None:

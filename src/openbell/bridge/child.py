@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from openbell.bridge.guard import Guard
 from openbell.market.errors import RunError, UsageError
 
 _CANNOT_START = 1
@@ -81,6 +83,7 @@ class Child:
         self._pause = pause or threading.Event().wait
         self._folder = tempfile.TemporaryDirectory(prefix="openbell-")
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
         self._reader: threading.Thread | None = None
         self._lines: deque[str] = deque(maxlen=_LAST_WORDS)
         self._in_a_row = 0
@@ -116,6 +119,7 @@ class Child:
                 hint="is it installed? Name another program, or its full path",
             ) from error
         self._process = process
+        self._guard = Guard(process.pid, Path(home))  # it may be too busy to see us go
         self._lines.clear()
         with suppress(ProcessLookupError):  # it ended already; `watch` says how
             cpu_s = self._limits.cpu_s
@@ -173,6 +177,8 @@ class Child:
 
     def _bury(self, process: "subprocess.Popen[bytes]") -> None:
         """Take it away with all it started, and read the rest of what it said."""
+        if self._guard is not None:
+            self._guard.dismiss()
         with suppress(ProcessLookupError, PermissionError):
             _kill_group(process.pid)
         process.wait()
