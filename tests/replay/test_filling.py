@@ -423,7 +423,7 @@ def test_an_instrument_without_any_bars_is_filled_whole() -> None:
     found = [r.kind for r in records(system)]
     # an hour whose last two minutes come at its end and after it is made twice
     assert (found.count("revision"), found.count("bar")) == (390 + 6 * 2 + 1, 0)
-    assert list(system.coordinator.measured)[0].completeness == 1.0
+    assert next(iter(system.coordinator.measured)).completeness == 1.0
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ class Measurements:
             for name, (present, expected) in zip(names, numbers.tolist(), strict=True):
                 yield Measured(label, book, name, present, expected)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Measurements) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
     def __len__(self) -> int:
         return sum(len(names) for _, _, names, _ in self._sessions)
 
