@@ -60,6 +60,9 @@ def __getattr__(name: str) -> typing.Any:
     if name not in _WHERE:
         raise AttributeError(f"openbell has no `{name}`; it has {', '.join(__all__)}")
     found = getattr(importlib.import_module(f"openbell.{_WHERE[name]}"), name)
+    if (folder := sys.modules.get(f"openbell.{name}")) is not None:
+        # So that `import openbell.backtest.run as r` finds its way past the function.
+        found.__dict__ = folder.__dict__
     globals()[name] = found
     return found
 

@@ -34,5 +34,20 @@ def test_functions_are_not_displaced_by_folders_of_their_name(first: str) -> Non
     assert done.returncode == 0, done.stderr
 
 
+def test_modules_behind_a_function_can_be_imported_under_another_name() -> None:
+    code = (
+        "import openbell as ob\nob.replay\n"
+        "import openbell.backtest.run as r\nimport openbell.replay.pacing as p\n"
+        "import openbell.replay.tape as t\n"
+        "print(r.run_backtest.__module__, p.Pace.__module__, t.Tape.__module__)\n"
+        "print(ob.replay.__module__, ob.replay.__doc__[:20], ob.replay.__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == [
+        "openbell.backtest.run openbell.replay.pacing openbell.replay.tape",
+        "openbell.app.replaying Play sessions again; replay",
+    ], done.stderr
+
+
 def test_folders_can_still_be_imported() -> None:
     assert importlib.import_module("openbell.backtest").__name__ == "openbell.backtest"

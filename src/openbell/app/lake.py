@@ -8,6 +8,7 @@ from openbell.app import wiring
 from openbell.app.ranges import bounds
 from openbell.app.settings import Settings, settings
 from openbell.app.wiring import FileOptions
+from openbell.app.writing import writing
 from openbell.market.bars import Bars
 from openbell.market.calendars import calendar
 from openbell.market.columns import Columns
@@ -200,8 +201,8 @@ class Lake:
         if file.exists() and not force:
             raise UsageError(f"{file} is there already", hint="write over it with --force")
         data = self.read(ref, start, end)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        getattr(data.to_polars(), writers[file.suffix])(file)
+        with writing(file):
+            getattr(data.to_polars(), writers[file.suffix])(file)
         return len(data)
 
     def _read(self, ref: str, start: str, end: str, wanted: type[C]) -> C:

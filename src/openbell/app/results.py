@@ -9,6 +9,7 @@ from openbell.app.lake import Lake
 from openbell.app.recorded import bars_of_recording
 from openbell.app.settings import settings
 from openbell.app.table import Table
+from openbell.app.writing import writing
 from openbell.backtest.catalog import Loaded
 from openbell.backtest.config import RunConfig
 from openbell.backtest.live import recording_id
@@ -88,25 +89,26 @@ class Run:
         """Write the report: one HTML page that needs nothing from outside."""
         from openbell.report.page import write_page
 
-        page = Path(path)
-        page.parent.mkdir(parents=True, exist_ok=True)
-        write_page(self.result, bars_of(self.result, self.lake), page)
+        page, bars = Path(path), bars_of(self.result, self.lake)
+        with writing(page):
+            write_page(self.result, bars, page)
         return page
 
     def chart(self, path: Path | str) -> Path:
         """Draw price with fills, equity and drawdown as a PNG picture."""
         from openbell.report.charts import write_chart
 
-        picture = Path(path)
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        write_chart(self.result, bars_of(self.result, self.lake), picture)
+        picture, bars = Path(path), bars_of(self.result, self.lake)
+        with writing(picture):
+            write_chart(self.result, bars, picture)
         return picture
 
     def export(self, place: Path | str, *, force: bool = False) -> list[Path]:
         """Write summary and tables: as JSON into a file ``….json``, else as CSV into a folder."""
         from openbell.report.export import write
 
-        return write(self.result, Path(place), force=force)
+        with writing(Path(place)):
+            return write(self.result, Path(place), force=force)
 
     @property
     def folder(self) -> Path:
@@ -183,9 +185,9 @@ class Sweep:
     def save(self, folder: Path | str | None = None) -> list[Path]:
         """Keep the table as Parquet and, if two parameters or more varied, a heat map as PNG."""
         place = Path(folder) if folder else self._folder
-        place.mkdir(parents=True, exist_ok=True)
         table = place / f"{self.id}.parquet"
-        self.table.to_polars().write_parquet(table)
+        with writing(table):
+            self.table.to_polars().write_parquet(table)
         if len(self._axes()) < 2:
             return [table]
         return [table, self.heat_map(place / f"{self.id}.png")]
@@ -207,12 +209,12 @@ class Sweep:
             raise UsageError("a heat map needs two parameters", hint="sweep over two or more")
         (down, rows), (across, columns) = axes[:2]
         picture = Path(path)
-        picture.parent.mkdir(parents=True, exist_ok=True)
         title = f"sweep {self.id}, {self.result.runs:,} runs on {', '.join(self.result.pins)}"
         grid = self._grid((down, rows), (across, columns))
-        write_heat_map(
-            picture, grid, (down, rows), (across, columns), rank=self.result.rank, title=title
-        )
+        with writing(picture):
+            write_heat_map(
+                picture, grid, (down, rows), (across, columns), rank=self.result.rank, title=title
+            )
         return picture
 
     def _axes(self) -> list[tuple[str, list[Any]]]:

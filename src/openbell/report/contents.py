@@ -79,9 +79,18 @@ def subtitle(result: RunResult) -> str:
     stretch = f"{labels[0]} → {labels[-1]}" if labels else "no session"
     return (
         f"run {result.id} · {', '.join(result.pins)} · {stretch} · {result.bars:,} bars in"
-        f" {len(labels):,} sessions · {result.config.hours} hours · cash"
+        f" {len(labels):,} sessions · {_hours(result)} · cash"
         f" {text.number(result.cash_start)}"
     )
+
+
+def _hours(result: RunResult) -> str:
+    """Which hours were played: the calendar's, or configured ones."""
+    config = result.config
+    if config.session_start:
+        around = " and extended" if config.hours == "extended" else ""
+        return f"hours {config.session_start}-{config.session_end}{around}"
+    return f"{config.hours} hours"
 
 
 def banners(result: RunResult) -> list[tuple[str, str]]:

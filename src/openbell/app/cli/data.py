@@ -217,13 +217,14 @@ def check(
       openbell data check XNYS:SPY/1m --min 99.5 --html quality.html
     """
     from openbell.app.lake import open_lake
+    from openbell.app.writing import writing
 
     report = open_lake(lake).check(ref, start, end, hours=_hours(hours))
     if html is not None:
         from openbell.report.quality_page import quality_page
 
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(quality_page(report), encoding="utf-8")
+        with writing(html):
+            html.write_text(quality_page(report), encoding="utf-8")
     if as_json:
         say_json(report.to_dict())
     else:

@@ -426,7 +426,8 @@ class Player:
         lines = []
         for number, (name, known) in enumerate(self._known.items()):
             last = f"{known.bars[-1].close:,.10g}" if known.bars else "–"
-            at = iso(known.bars[-1].end_ns)[11:16] if known.bars else ""
+            end = to_datetime(known.bars[-1].end_ns).astimezone(self._zone) if known.bars else None
+            at = f"{end:%H:%M}" if end else ""
             text = f"{'▸' if number == self._chosen else ' '} {name:<24}{last:>14}  {at:<5}"
             lines.append(Text(f"{text}  {percent(known.completeness):>8}"))
         return lines[:8]

@@ -105,17 +105,19 @@ def _lines(names: list[str], rows: "Iterator[Row]") -> Iterator[str]:
 
 def _save(out: Path, lines: Iterator[str], *, as_json: bool) -> None:
     """Write the file at one stroke, and say so: what is interrupted leaves none."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    from openbell.app.writing import writing
+
     draft = out.with_name(f".{out.name}.{os.getpid()}")
     count = -1
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(f"{line}\n")
-                count += 1
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    with writing(out):
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                for line in lines:
+                    file.write(f"{line}\n")
+                    count += 1
+            draft.replace(out)
+        finally:
+            draft.unlink(missing_ok=True)
     if as_json:
         say_json({"file": str(out), "rows": count})
     else:
