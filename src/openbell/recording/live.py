@@ -44,7 +44,7 @@ def with_bars(series: Sequence[Series]) -> tuple[Series, ...]:
 
 
 class Received(NamedTuple):
-    """What came of a series: how many items, and the venue's time of the last; 0 if none did."""
+    """What was taken of a series: how many items, and the venue's time of the last, or 0."""
 
     items: int = 0
     last_ns: int = 0
@@ -98,9 +98,9 @@ class Collector:
         sequence: int = 0,
     ) -> bool:
         """As `ports.Inlet.push`."""
-        if what <= ASKED:
-            self._count(series, venue_ns)
         wanted = self._inlet.push(series, what, venue_ns, values, sequence)
+        if wanted and what <= ASKED:
+            self._count(series, venue_ns)
         made = self._made.get(series)
         if made is None:
             return wanted
@@ -140,9 +140,10 @@ class Collector:
     def _give(self, series: Series, bars: Iterable[Bar]) -> bool:
         wanted = True
         for bar in bars:
-            self._count(series, bar.start_ns)
             values = bar.open, bar.high, bar.low, bar.close, bar.volume
             wanted = self._inlet.push(series, BAR, bar.start_ns, values)
+            if wanted:
+                self._count(series, bar.start_ns)
         return wanted
 
 
