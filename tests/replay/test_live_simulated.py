@@ -5,7 +5,7 @@ which decides who runs next; so nothing waits, and a seed that fails fails again
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -198,7 +198,7 @@ def told(system: System) -> list[Any]:
 class Lived(NamedTuple):
     story: list[Any]
     digests: list[str]
-    counts: dict[str, Any]
+    counts: Mapping[str, Any]
     kept: Kept
 
 
