@@ -115,9 +115,7 @@ def bars_of_recording(lake: Lake, ref: str) -> dict[str, Bars]:
     """The bars that a recording holds, by instrument; of those that have any."""
     found = recorded(recordings(lake).open(recording_id([ref])))
     return {
-        str(s.instrument): bars
-        for s, bars in found.items()
-        if isinstance(bars, Bars) and len(bars)
+        str(s.instrument): bars for s, bars in found.items() if isinstance(bars, Bars) and len(bars)
     }
 
 
