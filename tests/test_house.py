@@ -197,8 +197,12 @@ def test_every_command_and_option_stands_in_the_command_page() -> None:
 # Shelves and their contracts
 
 PORTS = {
-    "sources": [{"files", "series", "parse"}],
-    "stores": [{"write", "read", "resolve", "versions"}, {"save", "load", "list_runs"}],
+    "sources": [{"files", "series", "parse"}, {"series", "start", "stop"}],
+    "stores": [
+        {"write", "read", "resolve", "versions"},
+        {"save", "load", "list_runs"},
+        {"create", "open", "list_recordings"},
+    ],
 }
 
 

@@ -156,12 +156,8 @@ class Parity:
             "live": self.live,
             "replay": self.replay,
             "seals": list(self.seals),
-            "data": [
-                {**d._asdict(), "first_ns": None, "first": iso(d.first_ns)} for d in self.data
-            ],
-            "decisions": [
-                {**d._asdict(), "time_ns": None, "time": iso(d.time_ns)} for d in self.decisions
-            ],
+            "data": [_timed(one._asdict()) for one in self.data],
+            "decisions": [_timed(one._asdict()) for one in self.decisions],
             "others": list(self.others),
         }
 
