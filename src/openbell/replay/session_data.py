@@ -66,11 +66,12 @@ class Window:
         self._close = float("nan")
         self.revisions = revisions
         self._revised = Rows(empty, none, none)
-        self._revised_counts: NDArray[np.int32] = np.zeros(1, np.int32)
+        nothing = np.zeros(hand.slice + 1, np.int32)  # by slice, up to the present one
+        self._revised_counts: NDArray[np.int32] = nothing
         self._keep = max(keep, 1)
         self._hand = hand
         self._tail = 0
-        self._counts: NDArray[np.int32] = np.zeros(1, np.int32)
+        self._counts: NDArray[np.int32] = nothing
         self._figures: tuple[Any, ...] | None = None
 
     def load(self, chunk: Chunk, open_sessions: Sequence[int]) -> None:
