@@ -11,6 +11,7 @@ from openbell.app.replaying import replay
 from openbell.app.session_config import SessionConfig
 from openbell.app.session_form import GROUPS
 from openbell.app.status import Ask, Board
+from openbell.market.counted import counted
 from openbell.market.errors import CancelledError, NotRecordedError, UsageError
 from openbell.market.instrument import Instrument, Series
 from openbell.market.moments import SECOND_NS, iso, local
@@ -250,7 +251,7 @@ class Player:
         self.sessions.append(row)
         self._told_ns = wiring.now_ns()
         self.tell(
-            f"{row['session']} {data.calendar} closed   {row['bars']:,} bars"
+            f"{row['session']} {data.calendar} closed   {counted(row['bars'], 'bar')}"
             f"   {percent(data.completeness)} complete" + "   streams dry" * (cause == "dry")
         )
 

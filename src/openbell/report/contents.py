@@ -14,6 +14,7 @@ from openbell.backtest.orders import FILL_MODES, OPTIMISTIC
 from openbell.backtest.result import RunResult, SessionLine
 from openbell.backtest.round_trips import RoundTrip, open_round_trips
 from openbell.market.bars import Bars
+from openbell.market.counted import counted
 from openbell.market.moments import SECOND_NS
 from openbell.replay.tape import short_seal
 from openbell.report import text
@@ -78,8 +79,8 @@ def subtitle(result: RunResult) -> str:
     labels = [s.label for s in result.sessions]
     stretch = f"{labels[0]} → {labels[-1]}" if labels else "no session"
     return (
-        f"run {result.id} · {', '.join(result.pins)} · {stretch} · {result.bars:,} bars in"
-        f" {len(labels):,} sessions · {_hours(result)} · cash"
+        f"run {result.id} · {', '.join(result.pins)} · {stretch} · {counted(result.bars, 'bar')} in"
+        f" {counted(len(labels), 'session')} · {_hours(result)} · cash"
         f" {text.number(result.cash_start)}"
     )
 
@@ -107,7 +108,9 @@ def banners(result: RunResult) -> list[tuple[str, str]]:
     if result.config.fill in OPTIMISTIC:
         found.append(("loud", f"Fill mode {result.config.fill}: {FILL_MODES[result.config.fill]}."))
     if not result.fills:
-        found.append(("loud", f"Nothing was filled: {len(result.orders):,} orders were placed."))
+        found.append(
+            ("loud", f"Nothing was filled: {counted(len(result.orders), 'order')} placed.")
+        )
     found += [("loud", f"Orders {words}.") for words in _rejections(result)]
     return found + [("loud", w) for w in result.warnings if not w.startswith(_SAID_ABOVE)]
 
@@ -128,7 +131,8 @@ def tiles(result: RunResult) -> list[Tile]:
          f"benchmark {text.percent(m.benchmark_return, signed=True)}", mood(m.total_return)),
         ("cagr", text.percent(m.cagr, signed=True), f"volatility {text.percent(m.volatility)}", ""),
         ("sharpe", n(m.sharpe), f"± {n(m.sharpe_error)} std. error", ""),
-        ("max_drawdown", text.percent(m.max_drawdown), f"{m.max_drawdown_sessions:,} sessions", ""),
+        ("max_drawdown", text.percent(m.max_drawdown),
+         counted(m.max_drawdown_sessions, "session"), ""),
         ("round_trips", f"{m.round_trips:,}", f"win rate {text.percent(m.win_rate, 1)}", ""),
         ("profit_factor", n(m.profit_factor), f"average {n(m.average_profit, signed=True)}", ""),
         ("exposure", text.percent(m.exposure, 1), f"turnover {n(m.turnover, 1)} ×", ""),

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from openbell.market.counted import counted
 from openbell.market.moments import DAY_NS, local
 from openbell.quality.report import Finding, Gap, QualityReport, SessionQuality, hours, percent
 
@@ -186,7 +187,7 @@ def _cell(row: SessionQuality, shape: Shape, href: str) -> Cell:
     across, down = _spot(day, shape)
     share = percent(row.completeness)
     parts = [f"{row.label}  {row.present:,} of {row.expected:,} bars, {share}", row.note]
-    parts.append(f"{row.findings:,} findings" if row.findings else "")
+    parts.append(counted(row.findings, "finding") if row.findings else "")
     title = " · ".join(part for part in parts if part)
     x, y = across * shape.step[0], down * shape.step[1]
     return Cell(x, y, level(row), day.day, share, title, href, row.findings > 0)
@@ -244,7 +245,10 @@ def _together(row: SessionQuality) -> tuple[bool, str]:
 
 def _empty_line(rows: list[SessionQuality]) -> Line:
     expected = sum(row.expected for row in rows)
-    label, note = f"{rows[0].label} … {rows[-1].label}", f"{len(rows):,} sessions without any bar"
+    label, note = (
+        f"{rows[0].label} … {rows[-1].label}",
+        f"{counted(len(rows), 'session')} without any bar",
+    )
     return Line(
         f"s-{rows[0].label}", label, "", expected, 0, 0.0, percent(0.0), note, 6, [], [], []
     )

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from openbell.backtest.figures import FIGURES
 from openbell.backtest.orders import OPTIMISTIC
+from openbell.market.counted import counted
 from openbell.replay.tape import short_seal
 from openbell.report import text
 
@@ -48,8 +49,8 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         (f"run {summary['id']}", "bold"),
         (strategy, ""),
         (", ".join(summary["on"]), ""),
-        (f"{summary['bars']:,} bars", ""),
-        (f"{summary['sessions']:,} sessions", ""),
+        (counted(summary["bars"], "bar"), ""),
+        (counted(summary["sessions"], "session"), ""),
         (
             f"completeness {text.completeness(summary['completeness'])}",
             "" if is_whole else "yellow",

@@ -9,6 +9,7 @@ import typer
 from openbell.app.cli import importing, options, session
 from openbell.app.cli.exits import BELOW_THRESHOLD
 from openbell.app.cli.terminal import note, say, say_json, say_lines
+from openbell.market.counted import counted
 from openbell.market.errors import UsageError
 from openbell.market.moments import iso
 
@@ -139,7 +140,7 @@ def show(
     else:
         say_lines(_row_lines(shown))
     if len(shown) < len(data):
-        note(f"… {len(data) - len(shown):,} more rows; --limit 0 prints them all")
+        note(f"… {counted(len(data) - len(shown), 'more row')}; --limit 0 prints them all")
     if not len(data):
         note(f"{data.series} has no rows in this range")
 
@@ -248,14 +249,11 @@ def _hours(text: str | None) -> str:
 
 def _detail_lines(report: Any) -> Iterator[str]:
     for gap in report.gaps:
-        yield f" gap      {_span(gap, report.zone)}   {_bars(gap.bars)} {gap.kind}: {gap.reason}"
+        bars = counted(gap.bars, "bar")
+        yield f" gap      {_span(gap, report.zone)}   {bars} {gap.kind}: {gap.reason}"
     for one in report.findings:
         kind = one.kind.replace("_", " ")
         yield f" {one.severity:<8} {one.session or 'no session'}   {kind}: {one.message}"
-
-
-def _bars(count: int) -> str:
-    return f"{count:,} bar{'s' * (count != 1)}"
 
 
 def _span(gap: Any, zone: str) -> str:
@@ -371,4 +369,4 @@ def export(
     if as_json:
         say_json({"pin": str(found), "rows": rows, "file": str(to)})
     else:
-        say_lines([f"{found}   {rows:,} rows written to {to}"])
+        say_lines([f"{found}   {counted(rows, 'row')} written to {to}"])

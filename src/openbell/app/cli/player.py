@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from openbell.app.cli.terminal import say_lines
 from openbell.market.bars import Bar
+from openbell.market.counted import counted
 from openbell.market.errors import CancelledError, OpenbellError
 from openbell.market.instrument import Series
 from openbell.market.moments import HOUR_NS, MINUTE_NS, SECOND_NS, iso, to_datetime
@@ -150,7 +151,7 @@ class Player:
                     f"{percent(known.completeness)} complete"
                 )
             elif known.ticks:
-                yield f"{iso(self._at_ns)}   {name} {known.ticks:,} moments with trades or quotes"
+                yield f"{iso(self._at_ns)}   {name} {counted(known.ticks, 'moment')} with ticks"
             else:
                 yield f"{name}: nothing was released"
         if self.pace.late:
@@ -375,7 +376,9 @@ class Player:
         name = self.system.names[self._chosen]
         known, data = self._known[name], self._data(name)
         if not data.has_bars:
-            return [Text(f"{known.ticks:,} moments with trades or quotes; no bars to draw")]
+            return [
+                Text(f"{counted(known.ticks, 'moment')} with trades or quotes; no bars to draw")
+            ]
         span = session.open_ns, session.close_ns
         cut = columns(known.bars, span, self._at_ns, width - 11, self._bar_ns)
         lines = []

@@ -11,6 +11,7 @@ import typer
 from openbell.app.cli import options
 from openbell.app.cli.exits import INTERRUPTED
 from openbell.app.cli.terminal import say, say_json, say_lines, working
+from openbell.market.counted import counted
 from openbell.market.errors import CancelledError, UsageError
 from openbell.market.moments import iso, parse_date
 
@@ -152,7 +153,7 @@ class _Seen:
         if not self.as_they_come:
             yield from map(self._line, self.slices)
         if self.slices and self.count > len(self.slices):
-            yield f"… {self.count - len(self.slices):,} more slices (--limit prints more)"
+            yield f"… {counted(self.count - len(self.slices), 'more slice')} (--limit prints more)"
 
     def _line(self, one: dict[str, Any]) -> str:
         parts = [_words(name, bar, len(self.system.names)) for name, bar in one["bars"].items()]

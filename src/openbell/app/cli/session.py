@@ -11,6 +11,7 @@ import typer
 
 from openbell.app.cli import options
 from openbell.app.cli.terminal import note, say_json, say_lines, working
+from openbell.market.counted import counted
 from openbell.market.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _save(out: Path, lines: Iterator[str], *, as_json: bool) -> None:
     if as_json:
         say_json({"file": str(out), "rows": count})
     else:
-        note(f"{count:,} rows written to {out}")
+        note(f"{counted(count, 'row')} written to {out}")
 
 
 def _every(text: str) -> int:

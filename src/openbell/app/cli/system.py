@@ -8,6 +8,7 @@ import typer
 from openbell.app.cli import options
 from openbell.app.cli.exits import INTERRUPTED
 from openbell.app.cli.terminal import note, say, say_json, say_lines, working
+from openbell.market.counted import counted
 
 if TYPE_CHECKING:
     from openbell.app.session_config import SessionConfig
@@ -90,7 +91,9 @@ def start(
         say_json(found)
     elif not dry_run:
         say_lines(in_words(system.upkeep))
-        say_lines([f"{asked_for.name}: {found['end']}, {len(found['sessions'])} sessions"])
+        say_lines(
+            [f"{asked_for.name}: {found['end']}, {counted(len(found['sessions']), 'session')}"]
+        )
     if found.get("end") == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
@@ -112,7 +115,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if found["derived"]:
         lines.append(f"builds {', '.join(found['derived'])}")
     if found["trailing"]:
-        lines.append(f"keeps {found['trailing']} sessions of history")
+        lines.append(f"keeps {counted(found['trailing'], 'session')} of history")
     if found["fill"]:
         lines.append(f"fills missing bars from {', '.join(found['fill'])}")
     return lines
@@ -164,20 +167,22 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     state = found["state"]
     if state != "stopped" and not found["is_alive"]:
         state = f"gone: process {found.get('pid')} ended without a word while it was {state}"
-    elif found.get("end"):
+    elif found.get("end") not in (None, state):
         state = f"{state} ({found['end']})"
-    plain = (
-        "name", "mode", "config", "start_date", "end_date", "session_date", "local_time", "time"
-    )  # fmt: skip
+    plain = {
+        "name": "name", "mode": "mode", "config": "config", "start_date": "from",
+        "end_date": "to before", "session_date": "session date", "local_time": "local time",
+        "time": "time",
+    }  # fmt: skip
     rows = [("state", state)]
-    rows += [(name.replace("_", " "), str(found[name])) for name in plain if found.get(name)]
+    rows += [(words, str(found[name])) for name, words in plain.items() if found.get(name)]
     rows += [(name, ", ".join(found[name])) for name in ("plays", "derived") if found.get(name)]
     if "sessions" in found:
         rows.append(("sessions closed", f"{found['sessions_closed']} of {found['sessions']}"))
     if "speed" in found:
         rows.append(("speed", f"{found['speed']:g}×" if found["speed"] else "as fast as it goes"))
     for name, one in found.get("symbols", {}).items():
-        bars = "" if one["bars"] is None else f"   {one['bars']:,} bars"
+        bars = "" if one["bars"] is None else f"   {counted(one['bars'], 'bar')}"
         rows.append((name, f"{percent(one['completeness'])} complete{bars}"))
     rows += [(n, str(found[n])) for n in ("pid", "started", "updated") if n in found]
     return rows
