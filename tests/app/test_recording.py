@@ -255,6 +255,16 @@ def test_a_venue_that_is_not_there_leaves_no_recording(tmp_path: Path) -> None:
     assert list(recordings(lake).list_recordings()) == []
 
 
+def test_a_strategy_that_could_not_be_filled_leaves_no_recording(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    chosen = prepare({"strategy": "ema-cross", "on": ["recording:new"], "fill": "next_open"})
+    with venue(BITCOIN) as url:
+        what = Asked(series=(QUOTES,), url=url)
+        with pytest.raises(UsageError, match="need bars"):
+            record(begin(what), what, lake, strategy=chosen)
+    assert list(recordings(lake).list_recordings()) == []
+
+
 def test_a_moment_that_is_over_is_refused() -> None:
     with pytest.raises(UsageError, match="is over"):
         begin(asked("tcp://there:1", until_ns=SECOND_NS))
@@ -340,8 +350,11 @@ def test_a_signal_ends_it_in_order(number: int, at: Path) -> None:
     name = only_recording()
     assert f'"id": "{name}"' in out
     assert openbell("record", "show", name, "--json").json["ended"]
-    done = openbell("replay", f"recording:{name}", "--limit", "0", "--json")
+    done = openbell("replay", f"recording:{name}", "--limit", "50", "--json")
     assert done.json["sessions"][0]["session"]
+    rows = [row for one in done.json["slices"] for row in one["trades"].values()]
+    assert rows
+    assert all(rows)
 
 
 def test_a_person_is_told_what_came(at: Path) -> None:

@@ -18,6 +18,7 @@ from openbell.app.results import Run
 from openbell.backtest.catalog import Loaded
 from openbell.backtest.config import RunConfig
 from openbell.backtest.live import recording_ref, run_arrivals, system_over
+from openbell.backtest.market_view import MarketView
 from openbell.backtest.result import RunResult
 from openbell.market.errors import CancelledError, OpenbellError, ReplayError, UsageError
 from openbell.market.instrument import Series
@@ -237,7 +238,9 @@ def _system(
     if strategy is None:
         return System(lake.store, plan_of(header, plan), {}, supply=supply)
     loaded, config = strategy
-    return system_over(loaded.strategy, _on(header, config), lake.store, header, supply)
+    system = system_over(loaded.strategy, _on(header, config), lake.store, header, supply)
+    MarketView(system, config.fill)  # refuses what cannot be filled, before anything is recorded
+    return system
 
 
 def _on(header: RecordingHeader, config: RunConfig) -> RunConfig:

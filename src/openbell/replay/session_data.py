@@ -174,8 +174,13 @@ class Window:
     @property
     def is_updated(self) -> bool:
         """Whether the present slice brought a row."""
+        return self.brought > 0
+
+    @property
+    def brought(self) -> int:
+        """How many rows the present slice brought."""
         i = self._hand.slice
-        return bool(self._counts[i] > (self._counts[i - 1] if i else 0))
+        return int(self._counts[i] - (self._counts[i - 1] if i else 0))
 
     def last(self, rows: int) -> Columns:
         """The newest `rows` rows that are known, as revised by now."""

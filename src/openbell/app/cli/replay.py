@@ -223,7 +223,7 @@ def _slice(system: "System", one: "Slice") -> dict[str, Any]:
             if not data.window(kind).is_updated:
                 continue
             if kind in _TICKS:
-                found[kind][name] = _ticks(data, kind, one.time_ns)
+                found[kind][name] = _ticks(data, kind)
             elif kind != data.base:
                 bars: Any = data.history(1, kind)
                 found["derived"].setdefault(name, {})[kind] = _bar(bars.bar(0))
@@ -236,10 +236,11 @@ def _bar(bar: "Bar") -> dict[str, Any]:
     return found
 
 
-def _ticks(data: "InstrumentData", kind: str, now_ns: int) -> list[dict[str, float]]:
-    """The trades or quotes of the present moment."""
+def _ticks(data: "InstrumentData", kind: str) -> list[dict[str, float]]:
+    """The trades or quotes that became known at the present moment."""
     names = _TICKS[kind]
-    known = getattr(data, kind).between(now_ns, now_ns + 1)
+    window = data.window(kind)
+    known = window.last(window.brought)
     rows = zip(*(getattr(known, name).tolist() for name in names), strict=True)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
