@@ -103,17 +103,32 @@ def test_only_closed_klines_are_bars() -> None:
     ]
 
 
-@pytest.mark.shared
-def test_a_recorded_stream_of_klines_gives_its_closed_ones(shared_data: Path) -> None:
+def futures(shared_data: Path) -> list[dict[str, Any]]:
+    """What Binance's futures sent in half a minute of 2021."""
     path = shared_data / "cryptofeed" / "BINANCE_FUTURES.ws.1.0.gz"
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-    messages = [orjson.loads(line.partition(": ")[2]) for line in lines if ': {"stream"' in line]
+    return [orjson.loads(line.partition(": ")[2]) for line in lines if ': {"stream"' in line]
+
+
+@pytest.mark.shared
+def test_a_recorded_stream_of_klines_gives_its_closed_ones(shared_data: Path) -> None:
+    messages = futures(shared_data)
     klines = [m["data"]["k"] for m in messages if "@kline_1m" in m["stream"]]
     closed = [k for k in klines if k["x"] and k["s"] == "SUSHIUSDT"]
     assert closed
     basket = said(["BINANCE:SUSHIUSDT/1m"], 1 + len(closed), *messages)
     found = [(one.venue_ns // 1_000_000, one.values[3]) for one in basket.pushed[1:]]
     assert found == [(k["t"], float(k["c"])) for k in closed]
+
+
+@pytest.mark.shared
+def test_a_recorded_stream_of_best_quotes_comes_with_the_venues_times(shared_data: Path) -> None:
+    messages = futures(shared_data)
+    quoted = [m["data"] for m in messages if m["stream"] == "sushiusdt@bookTicker"]
+    assert len(quoted) > 10
+    basket = said(["BINANCE:SUSHIUSDT/quotes"], 1 + len(quoted), *messages)
+    found = [(one.venue_ns // 1_000_000, one.number, one.values[0]) for one in basket.pushed[1:]]
+    assert found == [(q["T"], q["u"], float(q["b"])) for q in quoted]
 
 
 @pytest.mark.parametrize("message", ["hello", "[]", '{"stream":"ethusdt@trade","data":{"p":1}}'])

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from math import isnan
 from typing import Any
 
@@ -13,8 +14,10 @@ from openbell.market.arrivals import BAR, CONNECTED, DISCONNECTED, QUOTE, TRADE
 from openbell.market.errors import RefusedError, UsageError
 from openbell.market.instrument import Series
 from openbell.sources.line_feed import LineFeed
+from tests.conftest import SAMPLES
 from tests.sources.live_contract import SOON_S, LiveContract, Maker
-from tests.sources.loopback import Basket
+from tests.sources.loopback import Basket, venue
+from tests.sources.venue import items_of
 
 SPY = [Series.parse(f"XNYS:SPY/{kind}") for kind in ("1m", "trades", "quotes")]
 
@@ -60,6 +63,28 @@ def received(most: int, *parts: bytes, **options: Any) -> tuple[Basket, LineFeed
         assert basket.full.wait(SOON_S)
         feed.stop()
     return basket, feed, heard
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("lean/Data/future/comex/tick", "XCEC:GC-201312/trades"),
+        ("lean/Data/forex/oanda/tick", "OANDA:EURUSD/quotes"),
+    ],
+)
+def test_ticks_without_numbers_come_as_they_are(folder: str, name: str) -> None:
+    series = Series.parse(name)
+    expected = [item for item in items_of(SAMPLES / folder) if item.series == series][:300]
+    basket = Basket(250)
+    with venue(SAMPLES / folder, speed=1_000) as url:
+        feed = LineFeed(url, [series])
+        feed.start(basket)
+        assert basket.full.wait(SOON_S)
+        feed.stop()
+    found = basket.pushed[1:250]
+    assert [one.values for one in found] == [item.values for item in expected[: len(found)]]
+    steps = [b.venue_ns - a.venue_ns for a, b in pairwise(found)]
+    assert min(steps) >= 0
 
 
 def test_every_kind_of_message_is_understood() -> None:
