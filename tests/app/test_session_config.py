@@ -180,6 +180,17 @@ def test_gaps_are_filled_as_either_generation_asks_for_it() -> None:
     assert filling(changed(NEW, f"{DATA}.gap_filler", filler)) == (True, 120, 2)
 
 
+def test_bars_of_ten_minutes_are_asked_for_as_any_others() -> None:
+    old = changed(OLD, f"{DATA}.data_upkeep.derived_intervals", [10])
+    assert session_config(old).derived == ("1m", "5m", "10m")
+    assert "10m" not in str(session_config(old).not_done)
+
+
+def test_nothing_and_truth_are_said_as_json_has_them() -> None:
+    assert "must be an object, not null" in said(None)
+    assert "not true" in said(changed(OLD, "session_name", value=True))
+
+
 def test_live_mode_needs_no_dates() -> None:
     found = session_config(changed(changed(NEW, "mode", "live"), "backtest_config", ...))
     assert (found.mode, found.start, found.end) == ("live", "", "")
@@ -212,7 +223,7 @@ def test_every_exchange_group_has_calendars() -> None:
         (
             "backtest_config.speed_multiplier",
             True,
-            "must be a number, at least 0 and at most 1,000,000,000, not True",
+            "must be a number, at least 0 and at most 1,000,000,000, not true",
         ),
         ("backtest_config.prefetch_days", 0, "prefetch_days: must be a whole number, at least 1"),
         (f"{DATA}.symbols.1", "SPY", f"{DATA}.symbols[1]: 'SPY' is given twice"),

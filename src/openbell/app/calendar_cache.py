@@ -52,7 +52,7 @@ class FileTableCache:
         try:
             self._write(key, arrays)
         except OSError as error:
-            _log.warning("calendar tables cannot be kept in %s: %s", self._folder, error)
+            _log.warning("calendar tables cannot be kept in %s: %s", self._folder, error.strerror)
 
     def _write(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -140,8 +140,8 @@ def fields(known: Mapping[str, Rule], *, needed: tuple[str, ...] = ()) -> Rule:
 
 
 def shown(value: Any) -> str:
-    """A value in a message; long ones are cut."""
-    found = repr(value)
+    """A value in a message, as JSON has it; long ones are cut."""
+    found = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
     return found if len(found) <= _SHOWN else f"{found[:_SHOWN]}…"
 
 

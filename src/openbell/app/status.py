@@ -214,7 +214,10 @@ def _open_own(path: Path, flags: int) -> Generator[int]:
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
+        raise StoreError(
+            f"{path} cannot be opened: {error.strerror}",
+            hint="name a folder that you may write to: --state",
+        ) from error
     try:
         yield descriptor
     finally:
