@@ -8,18 +8,30 @@ far it is, and ends it all when its time is over or somebody asks.
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import openbell
 from openbell.app import wiring
 from openbell.app.lake import Lake
-from openbell.app.recorded import bring_in, kept_settings, plan_of, recordings
+from openbell.app.recorded import bring_in, kept_settings, plan_of, recordings, supply_of
 from openbell.app.results import Run
 from openbell.backtest.catalog import Loaded
 from openbell.backtest.config import RunConfig
 from openbell.backtest.live import recording_ref, run_arrivals, system_over
 from openbell.backtest.market_view import MarketView
 from openbell.backtest.result import RunResult
+from openbell.market.arrivals import (
+    BAR,
+    NO_SERIES,
+    PASSED,
+    QUOTE,
+    STOPPED,
+    TRADE,
+    Arrival,
+    five,
+)
 from openbell.market.errors import CancelledError, OpenbellError, ReplayError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.moments import END_OF_TIME_NS, SECOND_NS, iso
@@ -190,10 +202,11 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
     """
     scheduler = scheduler or Threads()
     store = recordings(lake)
-    recording = store.create(header)
-    intake = Intake(recording, wiring.now_ns(), scheduler)
     plan = _plan_settings(asked)
     calendars = plan_of(header, plan).calendars
+    _warm_up(lake, header, plan)
+    recording = store.create(header)
+    intake = Intake(recording, wiring.now_ns(), scheduler)
     built = [series for series in header.series if series not in asked.series]
     collector = Collector(
         intake, built, intake.now_ns, skew_s=asked.rules.skew_s, calendars=calendars
@@ -220,6 +233,21 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
     if len(intake.failures) == len(header.series):
         error = next(iter(intake.failures.values()))
     return _recorded(lake, header, watch.lines(), system, (result, strategy, error))
+
+
+def _warm_up(lake: Lake, header: RecordingHeader, plan: Mapping[str, Any]) -> None:
+    """Compile what plays, on an item of each series; else the first seconds would wait for it."""
+    at_ns = header.start_ns
+    with TemporaryDirectory() as folder:
+        sample = wiring.open_recordings(Path(folder)).create(header)
+        sample.append([Arrival(NO_SERIES, PASSED, 0, at_ns + 1)])
+        for ordinal, series in enumerate(header.series):
+            what = {"trades": TRADE, "quotes": QUOTE}.get(series.kind, BAR)
+            sample.append([Arrival(ordinal, what, at_ns, at_ns + 2, 0, five([1.0] * 5))])
+        sample.append([Arrival(NO_SERIES, STOPPED, 0, at_ns + 3)])
+        sample.close()
+        for _ in System(lake.store, plan_of(header, plan), {}, supply=supply_of(sample)):
+            pass
 
 
 def _plan_settings(asked: Asked) -> dict[str, Any]:
