@@ -18,19 +18,21 @@ from pathlib import Path
 
 import pytest
 
+import openbell as ob
 from openbell.app.cli.player import named
 from openbell.market.bars import Bar
 from openbell.market.moments import MINUTE_NS
 from openbell.report.candles import Candle, columns, drawn
 from tests.commands import openbell
+from tests.replay.playing import quotes
 
 
 class Terminal:
-    """A command on a terminal of 110 by 30 characters."""
+    """A command on a terminal of 110 by 30 characters, if nothing else is said."""
 
-    def __init__(self, *args: str) -> None:
+    def __init__(self, *args: str, width: int = 110, height: int = 30) -> None:
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 110, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         command = [str(Path(sys.executable).with_name("openbell")), *args]
         self.child = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}
@@ -126,11 +128,40 @@ def test_a_session_is_shown_before_its_first_bar(spy_lake: Path) -> None:
     terminal.child.wait()
 
 
-def test_a_replay_that_is_over_ends_the_player(spy_lake: Path) -> None:
+def test_a_replay_that_is_over_stays_on_its_last_picture_and_can_go_back(spy_lake: Path) -> None:
     args = ("replay", "XNYS:SPY", "--date", "2011-03-14", "--speed", "100000")
     terminal = Terminal(*args, "--lake", str(spy_lake))
-    terminal.until("REPLAY")
+    over = terminal.until("over · ← back · g go to · q quit")
+    assert re.search("2011-03-14 16:00:00 EDT .* ■ over", over)
+    terminal.press(" g15:00\n")
+    terminal.until("15:00:00 EDT .* ⏸ held")
+    terminal.press(" ")
+    terminal.until("16:00:00 EDT .* ■ over")
+    terminal.press("q")
     assert terminal.close() == 0
+
+
+def test_a_small_terminal_shows_less_and_breaks_no_line(spy_lake: Path) -> None:
+    args = ("replay", "XNYS:SPY", "--date", "2011-03-14", "--speed", "100000")
+    terminal = Terminal(*args, "--lake", str(spy_lake), width=60, height=15)
+    over = terminal.until("over · ← back")
+    assert "UTC" not in over
+    assert re.search(r"16:00:00 EDT   ■ over   1\d\d\.\d+  [+-]\d\.\d\d%  vol", over)
+    terminal.press("q")
+    assert terminal.close() == 0
+
+
+def test_ticks_without_bars_are_drawn_by_the_minute(tmp_path: Path) -> None:
+    lake = ob.open_lake(str(tmp_path))
+    lake.write(quotes("XNYS:GE/quotes", *(f"2011-03-14T14:{m:02}:30Z" for m in range(60))))
+    args = ("replay", "XNYS:GE/quotes", "--date", "2011-03-14", "--speed", "100000")
+    terminal = Terminal(*args, "--lake", str(tmp_path))
+    over = terminal.until("over · ← back")
+    assert "drawn from quotes: 60 moments" in over
+    assert "159.005  +59.00%" in over
+    terminal.press("q")
+    assert terminal.close() == 0
+    assert "XNYS:GE 60 moments with ticks" in terminal.all
 
 
 def test_without_a_terminal_a_paced_replay_prints_lines_as_they_come(spy_lake: Path) -> None:

@@ -464,3 +464,22 @@ def test_two_replays_in_one_process_do_not_know_each_other() -> None:
     assert len(pairs) == 780
     assert first.tape.seal == plain_seal(0)
     assert second.tape.seal == plain_seal(0, 1)
+
+
+def test_a_replay_that_stays_waits_at_its_end_for_a_way_back_or_a_stop() -> None:
+    real = Jumps()
+    pace = Pace(0, real)
+    pace.stays = True
+    told: list[tuple[bool, int]] = []
+    played = system(0, pace=pace, sessions_per_chunk=1)
+
+    def back() -> None:
+        told.append((pace.is_over, pace.horizon_ns))
+        pace.seek(at("2019-06-04T15:00Z"))
+
+    real.at_wait = [back, pace.stop]
+    seen: list[int] = []
+    with pytest.raises(CancelledError):
+        seen.extend(one.time_ns for one in played)
+    assert told == [(True, at("2019-06-04T20:00Z"))]
+    assert played.tape.seal == plain_seal(0)

@@ -142,6 +142,8 @@ class Coordinator:
                 yield from self._play(step)
                 if step.kind == kernels.CLOSE:
                     progress(len(self._tape.digests), sessions, "sessions")
+        if self._pace is not None:
+            self._pace.end()
 
     def release(self, step: Step) -> Iterator[int]:
         """Release the slices of a step one after the other; gives each slice's position.

@@ -65,6 +65,10 @@ class Pace:
     ----------
     is_paused
         Whether it is held.
+    stays
+        Whether the replay stays at its end, until somebody seeks back or stops it.
+    is_over
+        Whether it stands at its end.
     timer_expired
         Whether the last wait for a close was cut short, because all streams were dry.
     late, lateness_ns_max
@@ -81,6 +85,8 @@ class Pace:
         close_grace_s: float = 60.0,
     ) -> None:
         self.is_paused = is_paused
+        self.stays = False
+        self.is_over = False
         self.timer_expired = False
         self.late = 0
         self.lateness_ns_max = 0
@@ -185,7 +191,16 @@ class Pace:
         with self._monitor:
             self._at_ns = moment_ns
             self._opens_ns = None
+            self.is_over = False
             self._anchor(moment_ns)
+
+    def end(self) -> None:
+        """Everything was released; wait here if it `stays`. Raises as `admit`."""
+        with self._monitor:
+            self.is_over = True
+            while self.stays:
+                self._check(END_OF_TIME_NS)
+                self._monitor.wait(_POLL_S)
 
     def cross_to(self, open_ns: int) -> None:
         """What comes next is this open: the night before it is left out, but for the grace."""
@@ -268,7 +283,7 @@ class Pace:
         self.lateness_ns_max = max(self.lateness_ns_max, late_ns)
 
     def _reached_ns(self) -> int:
-        if self.is_paused or not self._speed:
+        if self.is_paused or self.is_over or not self._speed:
             return max(self._at_ns, self._session_ns)
         passed_ns = self._scheduler.now_ns() - self._real_ns
         return min(self._session_ns + round(passed_ns * self._speed), self._night_from_ns())

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from openbell.app.cli.terminal import say_lines
 from openbell.market.bars import Bar
 from openbell.market.counted import counted
-from openbell.market.errors import CancelledError, OpenbellError
+from openbell.market.errors import CancelledError
 from openbell.market.instrument import Series
 from openbell.market.moments import HOUR_NS, MINUTE_NS, SECOND_NS, iso, to_datetime
 from openbell.market.session import Session
+from openbell.market.ticks import Quotes, Trades
 from openbell.market.zones import zone_info
 from openbell.replay.pacing import Pace
 from openbell.replay.session_data import InstrumentData, SessionData
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _DRAW_S = 0.1
+_NARROW = 80  # columns; where there are fewer, UTC is left out
 _SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 360.0, 1_000.0, 5_000.0, 0.0)
 _KEYS = (
     "space hold/go · → next bar · ← back · + − speed · s next session · g go to · "
     "↑ ↓ symbol · q quit"
 )
+_KEYS_SHORT = "space → ← + − s g ↑ ↓ · q quit"
+_OVER = "over · ← back · g go to · q quit"
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 
 
@@ -86,6 +90,22 @@ class _Known:
         self.completeness = 1.0
         self.ticks = 0
 
+    def add(self, bar: Bar) -> None:
+        """A bar that became known."""
+        self.bars.append(bar)
+        self.volume += bar.volume
+
+    def tick(self, name: str, moment_ns: int, price: float, size: float) -> None:
+        """A tick, where there are no bars: into the bar of its minute."""
+        start_ns = moment_ns - moment_ns % MINUTE_NS
+        high = low = first = price
+        if self.bars and self.bars[-1].start_ns == start_ns:
+            before = self.bars.pop()
+            self.volume -= before.volume
+            first, high, low = before.open, max(before.high, price), min(before.low, price)
+            size += before.volume
+        self.add(Bar(name, start_ns, start_ns + MINUTE_NS, first, high, low, price, size))
+
 
 class Player:
     """A replay, what of it is on the screen, and what keys do.
@@ -123,10 +143,12 @@ class Player:
         """What the screen depends on; while it is the same, nothing needs to be drawn."""
         clock_s = self.pace.horizon_ns // SECOND_NS
         held = self.pace.is_paused
-        return self._at_ns, clock_s, held, self.pace.speed, self._chosen, self._typed, self._said
+        where = self._at_ns, clock_s, held, self.pace.is_over, self.pace.speed
+        return *where, self._chosen, self._typed, self._said
 
     def start(self) -> None:
-        """Begin to play."""
+        """Begin to play; at the end the last picture stays."""
+        self.pace.stays = True
         self._thread.start()
 
     def stop(self) -> None:
@@ -144,14 +166,14 @@ class Player:
         from openbell.quality.report import percent
 
         for name, known in self._known.items():
-            if known.bars:
+            if not self._data(name).has_bars and known.ticks:
+                yield f"{iso(self._at_ns)}   {name} {counted(known.ticks, 'moment')} with ticks"
+            elif known.bars:
                 last = known.bars[-1]
                 yield (
                     f"{iso(last.end_ns)}   {name} c {last.close:,.10g} v {known.volume:,.10g}   "
                     f"{percent(known.completeness)} complete"
                 )
-            elif known.ticks:
-                yield f"{iso(self._at_ns)}   {name} {counted(known.ticks, 'moment')} with ticks"
             else:
                 yield f"{name}: nothing was released"
         if self.pace.late:
@@ -166,7 +188,7 @@ class Player:
         except CancelledError as stopped:
             self.has_quit = True
             self._error = stopped
-        except OpenbellError as error:
+        except BaseException as error:  # noqa: BLE001  # raised again on the main thread
             self._error = error
 
     def _take(self, one: Slice) -> None:
@@ -178,10 +200,23 @@ class Player:
             for name in data:
                 known = self._known[name]
                 if bar := one.get(name):
-                    known.bars.append(bar)
-                    known.volume += bar.volume
-                known.ticks += any(data[name].window(k).is_updated for k in data[name].kinds)
+                    known.add(bar)
+                elif not data[name].has_bars:
+                    self._take_ticks(name, data[name])
                 known.completeness = data[name].completeness
+
+    def _take_ticks(self, name: str, data: InstrumentData) -> None:
+        """The newest trade, or the middle of the newest quote, if there is a new one."""
+        if not data.window(data.base).is_updated:
+            return
+        newest = data.history(1)
+        if isinstance(newest, Trades):
+            price, size = newest.price.item(0), newest.size.item(0)
+        else:
+            assert isinstance(newest, Quotes)
+            price, size = (newest.bid.item(0) + newest.ask.item(0)) / 2.0, 0.0
+        self._known[name].ticks += 1
+        self._known[name].tick(name, self._at_ns, price, size)
 
     def _turn(self, data: SessionData) -> None:
         """Begin a session, or be somewhere else in it: its bars before this slice are known."""
@@ -276,7 +311,7 @@ class Player:
 
     def _go_to(self, text: str) -> None:
         date, _, clock = text.strip().rpartition(" ")
-        local = to_datetime(self._at_ns).astimezone(self._zone)
+        local = to_datetime(self._now_ns).astimezone(self._zone)
         try:
             day = datetime.fromisoformat(date).date() if date else local.date()
             hour, minute = map(int, clock.split(":"))
@@ -302,7 +337,7 @@ class Player:
     @property
     def _now_ns(self) -> int:
         """Where the clock stands: between two slices it goes on."""
-        return max(self.pace.horizon_ns, self._at_ns)
+        return max(self.pace.horizon_ns, self._at_ns) or int(self.system.agenda.open_ns[0])
 
     @property
     def _bar_ns(self) -> int:
@@ -317,20 +352,26 @@ class Player:
 
         width, height = console.size
         with self._lock:
-            others = self._others() if len(self.system.names) > 1 else []
+            others = self._others(height // 4) if len(self.system.names) > 1 else []
             room = max(height - 5 - len(others), 3)
             lines = [
-                self._title(), self._clock(), Text(""), *self._chart(width, room), *others,
-                self._prompt(),
+                self._title(), self._clock(width), Text(""), *self._chart(width, room), *others,
+                self._prompt(width),
             ]  # fmt: skip
+        for line in lines:
+            line.no_wrap, line.overflow = True, "crop"
         return Group(*lines)
 
-    def _prompt(self) -> "Text":
+    def _prompt(self, width: int) -> "Text":
         from rich.text import Text
 
         if self._typed is not None:
             return Text(f"go to (10:42, or 2011-03-15 10:42, enter): {self._typed}▏", style="bold")
-        return Text(self._said, style="bold") if self._said else Text(_KEYS, style="dim")
+        if self._said:
+            return Text(self._said, style="bold")
+        if self.pace.is_over:
+            return Text(_OVER, style="bold")
+        return Text(_KEYS if width > len(_KEYS) else _KEYS_SHORT, style="dim")
 
     def _title(self) -> "Text":
         from rich.text import Text
@@ -347,23 +388,30 @@ class Player:
             said.append(f"   session {self._session.label}{early}")
         return said
 
-    def _clock(self) -> "Text":
+    def _clock(self, width: int) -> "Text":
         from rich.text import Text
 
         now = to_datetime(self._now_ns)
         local = now.astimezone(self._zone)
         said = Text(f"{local:%Y-%m-%d %H:%M:%S %Z}", style="bold")
-        said.append(f"  ({now:%H:%M:%S} UTC)   ", style="dim")
-        speed = f"{self.pace.speed:g}x" if self.pace.speed else "full speed"
-        said.append("⏸ held" if self.pace.is_paused else f"▶ {speed}", style="cyan")
+        said.append(f"  ({now:%H:%M:%S} UTC)   " if width >= _NARROW else "   ", style="dim")
+        said.append(self._pace_in_words(), style="cyan")
         known = self._known[self.system.names[self._chosen]]
         if known.bars:
             first, last = known.bars[0], known.bars[-1]
             change = last.close / first.open - 1.0
             said.append(f"   {last.close:,.10g}", style="bold")
             said.append(f"  {change:+.2%}", style="green" if change >= 0 else "red")
-            said.append(f"  volume {known.volume:,.10g}", style="dim")
+            if known.volume:
+                said.append(f"  volume {known.volume:,.10g}", style="dim")
         return said
+
+    def _pace_in_words(self) -> str:
+        if self.pace.is_over:
+            return "■ over"
+        if self.pace.is_paused:
+            return "⏸ held"
+        return f"▶ {self.pace.speed:g}x" if self.pace.speed else "▶ full speed"
 
     def _chart(self, width: int, height: int) -> "list[Text]":
         from rich.text import Text
@@ -375,10 +423,6 @@ class Player:
             return [Text("waiting for the first session…", style="dim")]
         name = self.system.names[self._chosen]
         known, data = self._known[name], self._data(name)
-        if not data.has_bars:
-            return [
-                Text(f"{counted(known.ticks, 'moment')} with trades or quotes; no bars to draw")
-            ]
         span = session.open_ns, session.close_ns
         cut = columns(known.bars, span, self._at_ns, width - 11, self._bar_ns)
         lines = []
@@ -389,7 +433,10 @@ class Player:
                 text.append(sign, style="green" if rises else "red")
             text.append(_axis(shown, line, height - 2), style="dim")
             lines.append(text)
-        return [*lines, self._hours(span, len(cut)), self._quality(cut, known)]
+        told = self._quality(cut, known)
+        if not data.has_bars:
+            told = Text(f"drawn from {data.base}: {counted(known.ticks, 'moment')}", style="dim")
+        return [*lines, self._hours(span, len(cut)), told]
 
     def _hours(self, span: tuple[int, int], width: int) -> "Text":
         """The full hours of the venue's clocks, as many as there is room for."""
@@ -421,7 +468,8 @@ class Player:
         text.append(f" {percent(known.completeness)}")
         return text
 
-    def _others(self) -> "list[Text]":
+    def _others(self, room: int) -> "list[Text]":
+        """A line an instrument, those around the chosen one if there is no room for all."""
         from rich.text import Text
 
         from openbell.quality.report import percent
@@ -432,8 +480,11 @@ class Player:
             end = to_datetime(known.bars[-1].end_ns).astimezone(self._zone) if known.bars else None
             at = f"{end:%H:%M}" if end else ""
             text = f"{'▸' if number == self._chosen else ' '} {name:<24}{last:>14}  {at:<5}"
-            lines.append(Text(f"{text}  {percent(known.completeness):>8}"))
-        return lines[:8]
+            complete = percent(known.completeness) if self._data(name).has_bars else "–"
+            lines.append(Text(f"{text}  {complete:>8}"))
+        room = min(room, 8)
+        first = min(max(self._chosen - room // 2, 0), max(len(lines) - room, 0))
+        return lines[first : first + room]
 
     def _data(self, name: str) -> InstrumentData:
         return next(data[name] for data in self.system.session_data if name in data.instruments)
