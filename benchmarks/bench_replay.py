@@ -89,6 +89,7 @@ def chunks_of(system: System) -> list[Chunk]:
     last: list[Chunk] = []
     for chunk in system._supply.chunks():
         assert chunk.records
+        assert len(chunk.counts)
         last = [chunk]
     return last
 
@@ -111,7 +112,7 @@ def merging(quick: bool) -> list[Row]:
     grid = parse_moment(FIRST) + np.arange(SESSION * 4) * MINUTE_NS
     known = np.tile(grid, 100)
     zeros = np.zeros(len(known), np.int64)
-    took = best_s(lambda: None, lambda _: merge_order(known, zeros, zeros), 3 if quick else 9)
+    took = best_s(lambda: None, lambda _: merge_order(known, zeros), 3 if quick else 9)
     what = "merge alone, 100 streams (requirement: 10,000 bars/s)"
     return [Row(GROUP, what, len(known) / took / 1e6, "M bars/s", "≥ 50 M", COMMAND)]
 
@@ -242,7 +243,7 @@ def chunk_bytes(chunk: Chunk) -> int:
     """Bytes of all columns of a chunk as it waits; records and lists are made when it is loaded."""
     columns = [c for rows in chunk.rows for c in rows.data.columns().values()]
     columns += [c for rows in chunk.rows for c in (rows.known_ns, rows.session)]
-    columns += [*chunk.places, chunk.starts, chunk.track, chunk.known_ns, chunk.counts]
+    columns += [chunk.place, chunk.starts, chunk.known_ns]
     return sum({c.__array_interface__["data"][0]: c.nbytes for c in columns}.values())
 
 

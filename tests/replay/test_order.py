@@ -149,7 +149,8 @@ def test_merging_gives_the_order_of_a_stable_sort_by_time_phase_and_session(
     table: Ints = np.array(rows, np.int64)
     known, phase, session = table[:, 0] * step + at(DAY[0]), table[:, 1], table[:, 2]
     expected = np.lexsort((session, phase, known))
-    assert merge_order(known, phase, session).tolist() == expected.tolist()
+    rank = phase << kernels.PHASE_SHIFT | session
+    assert merge_order(known, rank).tolist() == expected.tolist()
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=200), st.integers(1, 10**12))

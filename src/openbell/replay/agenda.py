@@ -105,11 +105,12 @@ class Agenda:
             If a bar is known before the one before it.
         """
         clips = 0 < bars.series.timeframe.width_ns <= DAY_NS
-        session, known, corrupt, kept, unordered = kernels.sort_out_bars(
+        session, corrupt, kept, over, unordered = kernels.sort_out_bars(
             bars.start_ns, bars.end_ns, bars.label, *self._tables[calendar], clips
         )
         if unordered >= 0:
             raise UnorderedError(f"ends of {bars.series}", unordered)
+        known = np.minimum(bars.end_ns, self.close_ns[session]) if over else bars.end_ns
         if not clips:
             session[session >= 0] = self.opened_before(calendar, known[session >= 0])
         return session, known, corrupt, kept

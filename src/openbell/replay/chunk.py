@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from openbell.market.columns import Columns, Ints
+from openbell.market.columns import Columns, Floats, Ints
 from openbell.market.moments import MINUTE_NS, SECOND_NS
 from openbell.replay import kernels
 from openbell.replay.agenda import Agenda, Played
 
 _WORDS = 8  # of 8 bytes in a canonical record
-_NO_WORDS: Ints = np.empty(0, np.int64)
-_NO_WORDS.flags.writeable = False
+_NOTHING: Floats = np.empty(0)
+_NOTHING.flags.writeable = False
 _KIND_SHIFT, _FRAME_SHIFT, _INSTRUMENT_SHIFT, _ORIGIN_SHIFT = 56, 48, 32, 24
 _BASE = (kernels.BAR, kernels.QUOTE, kernels.TRADE)
 
@@ -147,7 +147,7 @@ class Ends:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some sessions, prepared. Lists and records are made when the chunk is loaded, not before.
+    """Some sessions, prepared. What is told by another column is made when the chunk is loaded.
 
     Attributes
     ----------
@@ -155,16 +155,14 @@ class Chunk:
         The tracks of the replay.
     rows
         By track, the rows of this chunk.
-    places : int32, shape (rows,)
-        By track, where each of its rows stands in merged order.
-    track : int16, shape (records,)
-        Track of each record in merged order, -1 for an opening or closing.
+    place : int32, shape (records,)
+        Where each row stands in merged order, track by track; then openings and closings.
+    bounds : int64, shape (tracks + 1,)
+        Where each track's rows begin among those of all tracks.
     starts : int64, shape (slices + 1,)
         Where each slice's records begin in merged order.
     known_ns : int64, shape (slices,)
         The moment of each slice.
-    counts : int32, shape (tracks, slices)
-        How many rows of a track are known at a slice, that slice included.
     rolls
         The openings and closings within it.
     steps
@@ -173,11 +171,10 @@ class Chunk:
 
     tracks: tuple[Track, ...]
     rows: tuple[Rows, ...]
-    places: tuple[NDArray[np.int32], ...]
-    track: NDArray[np.int16]
+    place: kernels.Places
+    bounds: Ints
     starts: Ints
     known_ns: Ints
-    counts: NDArray[np.int32]
     rolls: "Rolls"
     steps: tuple[Step, ...]
 
@@ -192,10 +189,28 @@ class Chunk:
         """Where each slice ends in `records`, in bytes."""
         return self.starts[1:] * (_WORDS * 8)
 
+    @property
+    def places(self) -> list[kernels.Places]:
+        """By track, where each of its rows stands in merged order."""
+        return [self.place[lo:hi] for lo, hi in pairwise(self.bounds.tolist())]
+
     @cached_property
-    def row(self) -> NDArray[np.int32]:
+    def track(self) -> NDArray[np.int16]:
+        """Track of each record in merged order, -1 for an opening or closing."""
+        track = np.full(len(self.place), -1, np.int16)
+        for k, place in enumerate(self.places):
+            track[place] = k
+        return track
+
+    @cached_property
+    def counts(self) -> kernels.Places:
+        """How many rows of a track are known at a slice, that slice included: (tracks, slices)."""
+        return kernels.count_rows(self.starts, self.place, self.bounds)
+
+    @cached_property
+    def row(self) -> kernels.Places:
         """Row of each record within its track, or among the openings and closings."""
-        row = np.empty(len(self.track), np.int32)
+        row = np.empty(len(self.place), np.int32)
         for place in (*self.places, self.rolls.places):
             row[place] = np.arange(len(place))
         return row
@@ -203,13 +218,14 @@ class Chunk:
     @cached_property
     def records(self) -> memoryview:
         """The canonical bytes of all records, in order."""
-        records = np.empty((len(self.track), _WORDS), np.int64)
+        records = np.empty((len(self.place), _WORDS), np.int64)
         for track, rows, place in zip(self.tracks, self.rows, self.places, strict=True):
             meta = _word(track.kind, track.frame, track.instrument)
             session = rows.session
             if rows.origin is not None:
                 session = session | rows.origin << _ORIGIN_SHIFT
-            kernels.lay_records(records, place, meta, session, rows.known_ns, *_words(rows.data))
+            known, columns = _frozen(rows.known_ns), _told(rows.data)
+            kernels.lay_records(records, place, meta, session, known, *columns)
         records[self.rolls.places] = self.rolls.records
         return records.data.cast("B")
 
@@ -237,27 +253,23 @@ def prepare(
         ends.note(tracks, rows, after_ns)
         rolled = ends.rolled
     rolls = _rolls(agenda, after_ns, until_ns, rolled)
-    bounds = np.cumsum([0, *(len(r.known_ns) for r in rows)])
     known = np.concatenate([*(r.known_ns for r in rows), rolls.known_ns])
-    session = np.concatenate([*(r.session for r in rows), rolls.session])
-    phase = np.zeros(len(known), np.int64)
-    phase[bounds[-1] :] = rolls.phase
+    rank = np.concatenate([*(r.session for r in rows), rolls.rank])
+    bounds = np.cumsum([0, *(len(r.known_ns) for r in rows)])
     for k, track in enumerate(tracks):
         if track.kind in (kernels.QUOTE, kernels.TRADE):
             at_open = agenda.open_ns[rows[k].session] == rows[k].known_ns
-            phase[bounds[k] : bounds[k + 1]][at_open] = 3
-    order = merge_order(known, phase, session)
-    starts = kernels.cut_slices(order, known, phase, session)
-    place, track_of = kernels.place_rows(order, bounds)
+            rank[bounds[k] : bounds[k + 1]][at_open] |= 3 << kernels.PHASE_SHIFT
+    order = merge_order(known, rank)
+    starts, moments, place = kernels.cut_slices(order, known, rank)
     rolls = rolls._replace(places=place[bounds[-1] :])
     return Chunk(
         tracks=tuple(tracks),
         rows=tuple(rows),
-        places=tuple(place[lo:hi] for lo, hi in pairwise(bounds.tolist())),
-        track=track_of,
+        place=place,
+        bounds=bounds,
         starts=starts,
-        known_ns=known[order[starts[:-1]]],
-        counts=kernels.count_rows(starts, track_of, len(tracks)),
+        known_ns=moments,
         rolls=rolls,
         steps=_programme(starts, rolls),
     )
@@ -268,8 +280,8 @@ class Rolls(NamedTuple):
 
     Attributes
     ----------
-    known_ns, session, phase : int64, shape (n,)
-        When each happens, the ordinal of its session, and its phase.
+    known_ns, rank : int64, shape (n,)
+        When each happens; its phase and the ordinal of its session, as `kernels.PHASE_SHIFT` says.
     records : int64, shape (n, 8)
         Their canonical records.
     steps
@@ -279,11 +291,10 @@ class Rolls(NamedTuple):
     """
 
     known_ns: Ints
-    session: Ints
-    phase: Ints
+    rank: Ints
     records: Ints
     steps: tuple[tuple[int, Played, str], ...]
-    places: NDArray[np.int32]
+    places: kernels.Places
 
 
 def _rolls(agenda: Agenda, after_ns: int, until_ns: int, rolled: Rolled) -> Rolls:
@@ -301,54 +312,58 @@ def _rolls(agenda: Agenda, after_ns: int, until_ns: int, rolled: Rolled) -> Roll
     records[:, 1] = known
     records[:, 2], records[:, 3] = agenda.open_ns[ordinal], agenda.close_ns[ordinal]
     records[: len(closing), 4] = cause[closing]
-    phase = np.repeat([1, 2], [len(closing), len(opening)])
+    rank = ordinal | np.repeat([1, 2], [len(closing), len(opening)]) << kernels.PHASE_SHIFT
     causes = [CAUSES[nth] for nth in cause[closing].tolist()] + [""] * len(opening)
     steps = tuple(zip(kinds, played, causes, strict=True))
-    return Rolls(known, ordinal, phase, records, steps, np.empty(0, np.int32))
+    return Rolls(known, rank, records, steps, np.empty(0, np.int32))
 
 
-def merge_order(known: Ints, phase: Ints, session: Ints) -> Ints:
+def merge_order(known: Ints, rank: Ints) -> kernels.Places:
     """The order of rule 4. Tracks are given by kind, then instrument; ties keep that order.
 
     Parameters
     ----------
-    known, phase, session : int64, shape (records,)
-        When each becomes known; 0 for rows, 1 for a closing, 2 for an opening, 3 for what comes
-        after it; ordinal of its session.
+    known, rank : int64, shape (records,)
+        When each becomes known; its phase and the ordinal of its session, as
+        `kernels.PHASE_SHIFT` says.
     """
     order = _by_time(known)
-    kernels.settle_ties(order, known, phase, session)
+    kernels.settle_ties(order, known, rank)
     return order
 
 
-def _by_time(known: Ints) -> Ints:
+def _by_time(known: Ints) -> kernels.Places:
     first, last = int(known.min()), int(known.max())
     for step in (MINUTE_NS, SECOND_NS):
         cells = (last - first) // step + 1
         if cells <= 8 * len(known) + 4096:
-            order: Ints = kernels.merge_on_grid(known, first, step, cells)
+            order: kernels.Places = kernels.merge_on_grid(known, first, step, cells)
             if len(order):
                 return order
-    return np.argsort(known, kind="stable")
+    return np.argsort(known, kind="stable").astype(np.int32)
 
 
 def _word(kind: int, frame: int, instrument: int) -> int:
     return kind << _KIND_SHIFT | frame << _FRAME_SHIFT | instrument << _INSTRUMENT_SHIFT
 
 
-def _words(data: Columns) -> list[Ints]:
-    """Start or time, then up to five numbers, as the 8-byte words of a record."""
-    names = [n for n in data.names() if n not in ("end_ns", "label")]
-    words = [data.key_ns, *(_as_words(getattr(data, name)) for name in names[1:])]
-    return words + [_NO_WORDS] * (_WORDS - 2 - len(words))
+def _told(data: Columns) -> list[NDArray[Any]]:
+    """What a record tells: start or time, then up to five numbers."""
+    key, *rest = (name for name in data.names() if name not in ("end_ns", "label"))
+    numbers = [_as_float(getattr(data, name)) for name in rest]
+    return [getattr(data, key), *numbers] + [_NOTHING] * (_WORDS - 3 - len(numbers))
 
 
-def _as_words(column: NDArray[Any]) -> Ints:
-    """The bits of float64; read-only, as numba compiles for one kind of array."""
-    if column.dtype != np.float64:
-        column = column.astype(np.float64)
+def _as_float(column: NDArray[Any]) -> Floats:
+    return column if column.dtype == np.float64 else _frozen(column.astype(np.float64))
+
+
+def _frozen(column: NDArray[Any]) -> NDArray[Any]:
+    """Read-only, as numba compiles for one kind of array."""
+    if column.flags.writeable:
+        column = column.view()
         column.flags.writeable = False
-    return column.view(np.int64)
+    return column
 
 
 def _programme(starts: Ints, rolls: Rolls) -> tuple[Step, ...]:

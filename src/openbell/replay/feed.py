@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from openbell.replay.chunk import Rows, Track
 
 # Rows of one series whose key lies in ``[start_ns, end_ns)``, in order.
 Reader = Callable[[int, int], Columns]
-_WIDENED = ("open", "high", "low", "close", "volume", "label")
+_WIDENED = attrgetter("open", "high", "low", "close", "volume", "label")
 
 
 @dataclass(slots=True)
@@ -97,7 +98,7 @@ class Feed:
         self.counts.played += ready
         rows, held = _cut(rows, ready)
         self._held = held.data if held else None
-        if isinstance(rows.data, Bars):
+        if isinstance(rows.data, Bars) and rows.known_ns is not rows.data.end_ns:  # else none
             self.counts.over_close += int(np.count_nonzero(rows.known_ns < rows.data.end_ns))
         return rows
 
@@ -107,9 +108,9 @@ class Feed:
 
     def finish(self, agenda: Agenda) -> None:
         """Count what is left after the last session's close."""
-        rest = self._read(self._at_ns, max(self._end_ns, self._at_ns))
-        self._at_ns = self._end_ns
-        self._sane(rest, agenda)
+        if self._at_ns < self._end_ns:
+            self._sane(self._read(self._at_ns, self._end_ns), agenda)
+            self._at_ns = self._end_ns
         self.counts.off_hours += 0 if self._held is None else len(self._held)
 
     def _sane(self, data: Columns, agenda: Agenda) -> Rows:
@@ -173,8 +174,7 @@ class DerivedFeed:
 
     def _widened(self, rows: Rows, begins: Ints, ends: Ints, agenda: Agenda) -> Rows:
         """One derived bar for each bin of consecutive rows."""
-        columns = rows.data.columns()
-        made = widen_columns(begins, ends, *(columns[name] for name in _WIDENED))
+        made = widen_columns(begins, ends, *_WIDENED(rows.data))
         bars, present = Bars(self.series, *made[:-1]), made[-1]
         if self._frame.is_intraday:
             session = rows.session[present.cumsum() - 1]
@@ -202,7 +202,7 @@ class DerivedFeed:
 
     def _require_fit(self, rows: Rows, ends: Ints) -> None:
         over = rows.known_ns > ends
-        if over.any():
+        if np.count_nonzero(over):
             assert isinstance(rows.data, Bars)
             first = int(over.argmax())
             raise straddles(self.series, rows.data.bar(first), int(ends[first]))
@@ -214,7 +214,14 @@ def picked(rows: Rows, which: Any) -> Rows:
         count = int(np.count_nonzero(which))
         which = slice(count) if count in (0, len(which)) else which
     origin = None if rows.origin is None else rows.origin[which]
-    return Rows(rows.data.take(which), rows.known_ns[which], rows.session[which], None, origin)
+    data = rows.data.take(which)
+    known = _own_ns(data) if rows.known_ns is _own_ns(rows.data) else rows.known_ns[which]
+    return Rows(data, known, rows.session[which], None, origin)
+
+
+def _own_ns(data: Columns) -> Ints:
+    """When each row is known by itself; held once, where nothing else decides it."""
+    return data.end_ns if isinstance(data, Bars) else data.key_ns
 
 
 def joined(*parts: Rows) -> Rows:

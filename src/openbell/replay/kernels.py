@@ -9,26 +9,31 @@ from openbell.market.columns import CORRUPT, Floats, Ints
 # The kinds of records, in the order they take at one moment (session-engine rule 4).
 # An aside tells what arrived live and was not released as data; it comes after all data.
 OPEN, BAR, DERIVED, REVISION, QUOTE, TRADE, CLOSE, ASIDE = range(8)
+# A rank orders what becomes known at one moment: the phase, then the ordinal of the session. Phase
+# 0 are rows, 1 closings, 2 openings, 3 rows that come after the opening they are stamped with.
+PHASE_SHIFT = 32
+
+Places = NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True)
-def merge_on_grid(known: Ints, first: int, step: int, cells: int) -> Ints:
+def merge_on_grid(known: Ints, first: int, step: int, cells: int) -> Places:
     """The stable order of `known`, whose values lie on ``first + k * step``: a counting sort.
 
     Empty if a value lies off that grid.
     """
     n = len(known)
     cell_of = np.empty(n, np.int32)
-    counts = np.zeros(cells + 1, np.int64)
+    counts = np.zeros(cells + 1, np.int32)
     for i in range(n):
         cell = (known[i] - first) // step
         if first + cell * step != known[i]:
-            return np.empty(0, np.int64)
+            return np.empty(0, np.int32)
         cell_of[i] = cell
         counts[cell + 1] += 1
     for cell in range(cells):
         counts[cell + 1] += counts[cell]
-    order = np.empty(n, np.int64)
+    order = np.empty(n, np.int32)
     for i in range(n):
         order[counts[cell_of[i]]] = i
         counts[cell_of[i]] += 1
@@ -36,110 +41,98 @@ def merge_on_grid(known: Ints, first: int, step: int, cells: int) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def settle_ties(order: Ints, known: Ints, phase: Ints, session: Ints) -> None:
-    """Within one moment, put `order` by phase, then session; stable, and quick where it is so."""
-    begin = 0
+def settle_ties(order: Places, known: Ints, rank: Ints) -> None:
+    """Within one moment, put `order` by rank; stable, and quick where it is so."""
+    begin, moment, highest = 0, known[order[0]], rank[order[0]]
     for k in range(1, len(order)):
         i = order[k]
-        if known[i] != known[order[begin]]:
-            begin = k
-        at = k
-        while at > begin:
-            j = order[at - 1]
-            if phase[j] < phase[i] or (phase[j] == phase[i] and session[j] <= session[i]):
-                break
-            order[at] = j
-            at -= 1
-        order[at] = i
+        if known[i] != moment:
+            begin, moment, highest = k, known[i], rank[i]
+        elif rank[i] >= highest:
+            highest = rank[i]
+        else:
+            at = k
+            while at > begin and rank[order[at - 1]] > rank[i]:
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = i
 
 
 @njit(cache=True, nogil=True)
-def cut_slices(order: Ints, known: Ints, phase: Ints, session: Ints) -> Ints:
-    """Where slices begin in merged records: at a new moment or phase; each roll stands alone."""
+def cut_slices(order: Places, known: Ints, rank: Ints) -> tuple[Ints, Ints, Places]:
+    """Where slices begin in merged records, the moment of each, and where each row stands.
+
+    A slice begins at a new moment or phase; each roll stands alone.
+    """
     n = len(order)
-    starts = np.empty(n + 1, np.int64)
+    starts, moments = np.empty(n + 1, np.int64), np.empty(n, np.int64)
+    place = np.empty(n, np.int32)
     found = 0
-    before = -1
+    moment, before = known[order[0]], -1
     for k in range(n):
         i = order[k]
-        rolls = phase[i] == 1 or phase[i] == 2
-        if (
-            before < 0
-            or known[i] != known[before]
-            or phase[i] != phase[before]
-            or (rolls and session[i] != session[before])
-        ):
-            starts[found] = k
+        place[i] = k
+        phase = rank[i] >> PHASE_SHIFT
+        is_other = phase != before >> PHASE_SHIFT or (0 < phase < 3 and rank[i] != before)
+        if is_other or known[i] != moment:
+            moment, before = known[i], rank[i]
+            starts[found], moments[found] = k, moment
             found += 1
-        before = i
     starts[found] = n
-    return starts[: found + 1].copy()
+    return starts[: found + 1].copy(), moments[:found].copy(), place
 
 
 @njit(cache=True, nogil=True)
-def place_rows(order: Ints, bounds: Ints) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """Where each row stands in merged order, and of which track each merged record is.
+def count_rows(starts: Ints, place: Places, bounds: Ints) -> Places:
+    """How many rows of each track are known at each slice, itself included: (tracks, slices).
 
     Parameters
     ----------
-    bounds : shape (tracks + 1,)
-        Where each track's rows begin among the rows that `order` sorts; what comes after the
-        last belongs to no track: -1.
+    starts : shape (slices + 1,)
+        Where each slice begins in merged order.
+    place, bounds : shape (rows,) and (tracks + 1,)
+        Where each row stands in merged order; where each track's rows begin among them.
     """
-    place = np.empty(len(order), np.int32)
-    for k in range(len(order)):
-        place[order[k]] = k
-    track = np.full(len(order), -1, np.int16)
+    counts = np.empty((len(bounds) - 1, len(starts) - 1), np.int32)
     for t in range(len(bounds) - 1):
-        for i in range(bounds[t], bounds[t + 1]):
-            track[place[i]] = t
-    return place, track
-
-
-@njit(cache=True, nogil=True)
-def count_rows(starts: Ints, track: NDArray[np.int16], tracks: int) -> NDArray[np.int32]:
-    """How many rows of each track are known at each slice, itself included: (tracks, slices)."""
-    slices = len(starts) - 1
-    counts = np.empty((tracks, slices), np.int32)
-    known = np.zeros(tracks, np.int32)
-    for i in range(slices):
-        for k in range(starts[i], starts[i + 1]):
-            if track[k] >= 0:
-                known[track[k]] += 1
-        for t in range(tracks):
-            counts[t, i] = known[t]
+        row = bounds[t]
+        for i in range(len(starts) - 1):
+            while row < bounds[t + 1] and place[row] < starts[i + 1]:
+                row += 1
+            counts[t, i] = row - bounds[t]
     return counts
 
 
 @njit(cache=True, nogil=True)
 def lay_records(
     records: Ints,
-    place: NDArray[np.int32],
+    place: Places,
     meta: int,
     session: Ints,
     known: Ints,
-    a: Ints,
-    b: Ints,
-    c: Ints,
-    d: Ints,
-    e: Ints,
-    f: Ints,
+    key: Ints,
+    b: Floats,
+    c: Floats,
+    d: Floats,
+    e: Floats,
+    f: Floats,
 ) -> None:
     """Write the canonical records of one track to their places in merged order.
 
-    A record is 8 words: meta and session, known, then the columns `a` to `f`, of which `e` and
-    `f` may be empty.
+    A record is 8 words: meta and session, known, key, then the bits of the columns `b` to `f`, of
+    which `e` and `f` may be empty.
     """
+    bits = records.view(np.float64)
     for i in range(len(place)):
         at = place[i]
         records[at, 0] = meta | session[i]
         records[at, 1] = known[i]
-        records[at, 2] = a[i]
-        records[at, 3] = b[i]
-        records[at, 4] = c[i]
-        records[at, 5] = d[i]
-        records[at, 6] = e[i] if len(e) else 0
-        records[at, 7] = f[i] if len(f) else 0
+        records[at, 2] = key[i]
+        bits[at, 3] = b[i]
+        bits[at, 4] = c[i]
+        bits[at, 5] = d[i]
+        bits[at, 6] = e[i] if len(e) else 0.0
+        bits[at, 7] = f[i] if len(f) else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -153,8 +146,8 @@ def sort_out_bars(
     break_starts: Ints,
     break_ends: Ints,
     clips: bool,  # noqa: FBT001  # kernels take no keywords
-) -> tuple[Ints, Ints, int, int, int]:
-    """The session each bar starts in, and when it is known: at its end, or at the close before.
+) -> tuple[Ints, int, int, int, int]:
+    """The session each bar starts in; it is known at its end, or at the close before.
 
     Parameters
     ----------
@@ -169,13 +162,12 @@ def sort_out_bars(
     -------
     tuple
         Ordinals, -1 for a corrupt bar and for one outside of all sessions or wholly in a break;
-        moments; how many bars are corrupt; how many are neither that nor outside; the first bar
-        known before the one before it, or -1.
+        how many bars are corrupt; how many are neither that nor outside; how many of those are
+        known before their end; the first bar known before the one before it, or -1.
     """
     n = len(start)
     session = np.full(n, -1, np.int64)
-    known = end.copy()
-    corrupt, kept, unordered = 0, 0, -1
+    corrupt, kept, over, unordered = 0, 0, 0, -1
     newest = opens[0] if len(opens) else 0
     s, b = -1, -1
     for i in range(n):
@@ -188,12 +180,14 @@ def sort_out_bars(
         elif s >= 0 and start[i] < closes[s] and not (b >= 0 and end[i] <= break_ends[b]):
             session[i] = ordinals[s]
             kept += 1
-            if clips and closes[s] < known[i]:
-                known[i] = closes[s]
-            if known[i] < newest and unordered < 0:
+            known = end[i]
+            if clips and closes[s] < known:
+                known = closes[s]
+                over += 1
+            if known < newest and unordered < 0:
                 unordered = i
-            newest = known[i]
-    return session, known, corrupt, kept, unordered
+            newest = known
+    return session, corrupt, kept, over, unordered
 
 
 @njit(cache=True, nogil=True)
