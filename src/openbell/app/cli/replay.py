@@ -93,7 +93,7 @@ def replay(
         say_json(seen.to_dict())
     else:
         say_lines(seen.lines())
-        say(seen.table())
+        say(seen.table() if seen.sessions else "no session came to its close")
         say_lines(in_words(seen.system.upkeep))
     if seen.is_stopped:
         raise typer.Exit(INTERRUPTED)
