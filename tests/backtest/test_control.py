@@ -21,6 +21,7 @@ from openbell.market.progress import CancelToken
 from openbell.replay.pacing import Pace, Unit
 from tests.backtest.made import config_for, spy_march, store_of
 from tests.replay.jumps import Jumps
+from tests.replay.playing import every_minute
 
 
 class Mixed(Strategy):
@@ -113,7 +114,7 @@ class Hand:
 
     def __init__(self, seed: int, spy: Bars, real: Jumps, pace: Pace, acts: int) -> None:
         self.chance = random.Random(seed)
-        self.span = (int(spy.start_ns[0]), int(spy.end_ns[-3000]))
+        self.span = (int(spy.start_ns[0]), int(spy.end_ns[-len(spy) // 6]))
         self.pace = pace
         self.left = acts
         real.at_wait = [self.act] * acts
@@ -276,3 +277,40 @@ def test_a_run_stopped_in_the_night_ends_with_its_last_session(spy: Bars) -> Non
     stopped = run(Mixed(), spy, pace)
     assert [line.label for line in stopped.sessions] == ["2011-03-01"]
     assert stopped.error == "stopped at 2011-03-01T21:00:00Z"
+
+
+class Diary(Strategy):
+    """Writes down all it is told, and trades at opens and closes."""
+
+    def on_session_open(self, ctx: Any, session: Any) -> None:
+        ctx.log(f"open {session.label} {session.open_ns} {ctx.cash}")
+        ctx.buy(1, instrument="XNYS:SPY")
+
+    def on_session_close(self, ctx: Any, session: Any) -> None:
+        ctx.log(f"close {session.label} {session.close_ns} {ctx.position('XNYS:SPY')}")
+        ctx.target("COINBASE:BTCUSD", 0.1 if ctx.position("COINBASE:BTCUSD") == 0 else 0.0)
+
+    def on_bar(self, ctx: Any, bar: Bar) -> None:
+        if bar.start_ns % (30 * MINUTE_NS) == 0:
+            ctx.log(f"{bar.instrument} {bar.close}")
+
+
+@pytest.mark.parametrize("start", ["2019-06-03", "2019-06-03T15:00Z"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_on_two_calendars_is_the_same_however_it_is_moved(start: str, seed: int) -> None:
+    days = ("2019-06-03", "2019-06-04")
+    stocks = [every_minute("XNYS:SPY/1m", f"{day}T13:30Z", f"{day}T20:00Z") for day in days]
+    data = (Bars.joined(stocks), every_minute("COINBASE:BTCUSD/1m", days[0], "2019-06-05", 90.0))
+    config = config_for(*data, start=start, end="2019-06-05T00:00Z", close_at_end=True)
+
+    def play(pace: Pace | None) -> RunResult:
+        code = from_instance(Diary()).code
+        return run_backtest(Diary(), config, store_of(*data), code, pace=pace, sessions_per_chunk=1)
+
+    real = Jumps()
+    pace = Pace(360, real)
+    Hand(seed, data[1], real, pace, acts=40)
+    plain, moved = play(None), play(pace)
+    assert plain.status == "done", plain.error
+    require_same(plain, moved)
+    assert plain.log == moved.log

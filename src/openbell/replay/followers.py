@@ -18,7 +18,8 @@ class Follower:
 
     At speed 0 the replay goes in lock-step: no slice is released before every follower has asked
     for the one after the last. Paced, slices queue up; a full queue holds the replay back, and
-    what is taken after it was due is counted.
+    what is taken after it was due is counted. A slice that waited is what it was; the session
+    data it leads to stands where the replay stands by then.
 
     Attributes
     ----------
