@@ -14,10 +14,11 @@ import pytest
 from openbell.app.lake import Lake
 from openbell.app.parity import parity
 from openbell.app.recorded import about, bring_in, recordings
-from openbell.app.recording import Asked, Line, Recorded, begin, record
+from openbell.app.recording import Asked, Recorded, begin, record
 from openbell.app.replaying import replay
 from openbell.app.results import Run
 from openbell.app.running import prepare, run_config, verify
+from openbell.app.watching import Line
 from openbell.backtest.parity import watch
 from openbell.market.arrivals import NAMES
 from openbell.market.bars import Bars

@@ -37,10 +37,6 @@ class LiveContract:
 
     speaks: str
 
-    @pytest.fixture
-    def make(self) -> Maker:
-        raise NotImplementedError
-
     def take(
         self, make: Maker, most: int, *faults: str, silence_s: float = 30.0, **options: Any
     ) -> Basket:

@@ -20,7 +20,8 @@ from openbell.market.progress import CancelToken
 
 if TYPE_CHECKING:
     from openbell.app.lake import Lake
-    from openbell.app.recording import Asked, Line, Recorded
+    from openbell.app.recording import Asked, Recorded
+    from openbell.app.watching import Line
 
 _START = "start"
 
