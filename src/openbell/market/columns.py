@@ -52,7 +52,7 @@ class Columns:
         lengths = set()
         for name, wanted in zip(self.names(), self._dtypes(), strict=True):
             column: NDArray[Any] = np.ascontiguousarray(getattr(self, name), dtype=wanted).view()
-            column.flags.writeable = False
+            column.setflags(write=False)
             object.__setattr__(self, name, column)
             lengths.add(len(column))
         if len(lengths) != 1:

@@ -31,6 +31,8 @@ from openbell.replay.filling import (
 from openbell.replay.plan import ReplayPlan
 
 _ROWS_PER_CHUNK = 16_000  # what fits into the processor's cache with its records
+_ROWS_PER_STREAM = 1_560  # below, what a stream costs in each chunk outweighs its rows
+_ROWS_MOST = 160_000  # some 35 MB
 KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
 
 
@@ -273,14 +275,16 @@ def _require_used(plan: ReplayPlan, casting: Cast) -> None:
 
 
 def _sessions_per_chunk(streams: Sequence[_Stored], agenda: Agenda) -> int:
+    """As many as fit into the cache; more, if that would be few rows of each of many streams."""
     first = agenda.sessions[0].session
     length_ns = first.close_ns - first.open_ns
-    rows = 0
+    rows = []
     for stream in streams:
         series = stream.series
         width_ns = series.timeframe.width_ns if series.is_bars else 0
-        rows += length_ns // width_ns + 1 if width_ns else _ROWS_PER_CHUNK
-    return max(1, _ROWS_PER_CHUNK // rows)
+        rows.append(length_ns // width_ns + 1 if width_ns else _ROWS_PER_CHUNK)
+    for_each = min(-(-_ROWS_PER_STREAM // max(rows)), _ROWS_MOST // sum(rows))
+    return max(1, _ROWS_PER_CHUNK // sum(rows), for_each)
 
 
 def _reader(store: ReadStore, pin: Pin) -> Reader:
