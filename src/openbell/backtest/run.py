@@ -58,7 +58,8 @@ def plan_run(config: RunConfig, store: ReadStore, pins: Sequence[Pin]) -> Replay
         raise RunError(
             f"nothing is stored in {', '.join(map(str, pins))}", hint="bring data in first"
         )
-    start_ns = min(info.first_ns for info in filled)
+    # What is known by the start is caught up: a tick at its own moment would be, too.
+    start_ns = min(info.first_ns - (not info.pin.series.is_bars) for info in filled)
     end_ns = max(info.last_ns for info in filled) + 1
     if config.start and not is_date(config.start):
         start_ns = parse_moment(config.start)
