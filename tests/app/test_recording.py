@@ -36,6 +36,7 @@ from openbell.market.timeframe import timeframe
 from openbell.replay.rules import Rules
 from tests.app.living import SERIES, Hasty, lake_in, strategy_in
 from tests.commands import Said, openbell, started
+from tests.sources.asking import answering
 from tests.sources.loopback import BITCOIN, venue
 
 DISORDER = ("repeat", "disorder", "burst", "skew")
@@ -214,6 +215,23 @@ def test_a_recording_without_a_strategy_replays_to_its_digests(tmp_path: Path) -
         pass
     assert dict(zip(system.tape.labels, system.tape.digests, strict=True)) == found.digests
     assert found.lines[0].noted["disconnected"] >= 1
+
+
+def test_bars_that_did_not_come_are_asked_for_again(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    with answering() as (ask_url, heard), venue(BITCOIN, speed=20, clock=TIMES) as url:
+        found = recorded_from(lake, url, times=TIMES, for_s=180, ask_url=ask_url)
+    assert heard
+    counts = about(recordings(lake).open(found.id))["by_series"][str(MINUTES)]
+    assert counts["bar asked for"] > 0
+    system = replay(f"recording:{found.id}", lake=lake)
+    for _ in system:
+        pass
+    assert dict(zip(system.tape.labels, system.tape.digests, strict=True)) == found.digests
+    line = found.lines[-1]
+    assert line.received == counts["bar asked for"] + counts.get("bar", 0)
+    assert line.completeness is not None
+    assert line.completeness > 0.9
 
 
 def test_a_series_from_the_lake_cannot_be_mixed_with_a_recording(lived: Lived) -> None:

@@ -39,6 +39,7 @@ from openbell.market.moments import SECOND_NS, iso
 from openbell.market.progress import CancelToken
 from openbell.ports import RecordingHeader, Version
 from openbell.recording.live import Collector, with_bars
+from openbell.replay.asking import Asker
 from openbell.replay.intake import Intake
 from openbell.replay.live import as_settings, live_supply
 from openbell.replay.rules import Rules
@@ -59,6 +60,8 @@ class Asked:
         What the source is asked for: trades, quotes, bars.
     url
         Where it comes from, see `wiring.live_source`.
+    ask_url
+        Where missing bars are asked for again, see `wiring.refill`; empty for nowhere.
     for_s
         For how many seconds.
     until_ns
@@ -71,6 +74,7 @@ class Asked:
 
     series: tuple[Series, ...]
     url: str
+    ask_url: str = ""
     for_s: float = _DAY_S
     until_ns: int = 0
     rules: Rules = field(default_factory=Rules)
@@ -163,11 +167,16 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
     recording = store.create(header)
     intake = Intake(recording, wiring.now_ns(), scheduler)
     collector = job.collector(intake)
+    asker = None
     try:
         source = wiring.live_source(asked.url, asked.series, intake.now_ns)
-        system = job.system(live_supply(lambda: intake, asked.rules))
+        if asked.ask_url:
+            asker = Asker(collector, wiring.refill(asked.ask_url, intake.now_ns), scheduler)
+        system = job.system(live_supply(lambda: intake, asked.rules, asker))
         source.start(collector)
     except OpenbellError:
+        if asker is not None:
+            asker.stop()
         recording.close()
         store.delete(header.id)
         raise
@@ -178,6 +187,8 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
         watch.stop()
         intake.close()
         source.stop()
+        if asker is not None:
+            asker.stop()
         recording.close()
     if watch.error is not None:
         raise watch.error

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from openbell.market import calendars
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Series
-from openbell.ports import FileSource, LiveSource, ReadStore, RecordingStore, RunStore, Store
+from openbell.ports import (
+    FileSource,
+    LiveSource,
+    ReadStore,
+    RecordingStore,
+    Refill,
+    RunStore,
+    Store,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,6 +83,13 @@ def open_recordings(folder: Path) -> RecordingStore:
     from openbell.stores.recordings import RecordingFolder
 
     return RecordingFolder(folder)
+
+
+def refill(url: str, now: Callable[[], int]) -> Refill:
+    """What fetches bars again that did not come live, from an address; see `live_source`."""
+    from openbell.sources.binance_bars import BinanceBars
+
+    return BinanceBars(url, now)
 
 
 def live_source(url: str, series: Sequence[Series], now: Callable[[], int]) -> LiveSource:

@@ -29,7 +29,7 @@ _VENUES = ("BINANCE", "BINANCEUS")
 _SCHEME = re.compile(r"wss?://[^/?#]+")
 _MS_NS = 1_000_000
 _BUSY = {418, 429, 500, 502, 503, 504}  # of an answer to the handshake: worth another try
-_OPEN_S = 10.0
+_OPEN_S = 5.0  # less than what `stop` waits
 
 
 class BinanceStream:

@@ -20,7 +20,7 @@ from openbell.ports import Inlet
 from openbell.sources.connection import Channel, Connection, Message
 
 _LINE_BYTES_MAX = 65_536
-_CONNECT_S = 10.0
+_CONNECT_S = 5.0  # less than what `stop` waits
 _WHAT = {"trade": TRADE, "quote": QUOTE, "bar": BAR}
 _VALUES = {
     "trade": ("price", "size", "side"),

@@ -67,6 +67,15 @@ def start(
             "line feed.",
         ),
     ],
+    ask_url: Annotated[
+        str,
+        typer.Option(
+            "--ask-url",
+            metavar="URL",
+            help="Where bars that did not come are asked for again, every minute: "
+            "https://api.binance.com.",
+        ),
+    ] = "",
     for_: Annotated[
         str,
         typer.Option(
@@ -155,6 +164,7 @@ def _asked(given: dict[str, Any], at: "Lake") -> "Asked":
     return Asked(
         series=tuple(dict.fromkeys(Series.parse(name) for name in given["names"])),
         url=given["from_url"],
+        ask_url=given["ask_url"],
         for_s=_seconds(given["for_"] or "1d"),
         until_ns=parse_moment(given["until"]) if given["until"] else 0,
         hours=given["hours"] or "regular",
