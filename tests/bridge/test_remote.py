@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from openbell.backtest.config import RunConfig
 from openbell.backtest.result import RunResult
 from openbell.backtest.run import run_backtest
 from openbell.bridge.child import Limits
+from openbell.bridge.history import HistoricalDataBootstrapService
 from openbell.bridge.link import Link, Setup
 from openbell.bridge.redis_server import RedisServer, connect
 from openbell.bridge.remote import RemoteStrategy, remote_strategy
@@ -84,7 +86,7 @@ def test_twenty_runs_have_one_seal_though_half_of_them_lose_their_runner(
     setup: Setup, store: Store
 ) -> None:
     seals = set()
-    for at in range(9):
+    for at in range(10):
         seals.add(run(made(EMA, setup, **CROSS), store, end="2011-03-01T17:00Z").seal)
         with killing(2, 20 + 8 * at, 21 + 8 * at) as killed:
             seals.add(run(made(EMA, setup, **CROSS), store, end="2011-03-01T17:00Z").seal)
@@ -303,6 +305,47 @@ def test_bars_nobody_hears_are_counted_and_shown(setup: Setup, store: Store) -> 
     assert not [w for w in result.warnings if w.endswith(" 0 messages were lost")]
 
 
+def test_what_broken_connections_cost_the_original_channels_is_counted(
+    setup: Setup, store: Store
+) -> None:
+    parameters = {**CROSS, "transport": "compatible", "wait_s": 0.01, "historicalBarsBack": 0}
+    counts: dict[str, int] = {}
+    with (
+        RedisServer() as server,
+        acting({50: lambda: cut(server), 120: server.restart, 200: lambda: pause(server)}),
+    ):
+        own = replace(setup, redis_url=server.url, told=counts.update)
+        result = run(made(EMA, own, **parameters), store, start="2011-03-02", end="2011-03-03")
+    assert result.status == "done", result.error
+    assert result.bars == 390
+    assert counts["cut"] > 0
+    assert counts["lost"] > 0
+    assert counts["sent"] >= 2 * 390
+    [shown] = [w for w in result.warnings if "compatible transport" in w]
+    assert shown.endswith(f"{counts['lost']:,} messages were lost")
+
+
+@contextmanager
+def acting(acts: Mapping[int, Callable[[], object]]) -> Iterator[None]:
+    """Do something just after so many messages of a run were sent."""
+    send = Link.send
+    count = iter(range(1, 1_000_000))
+
+    def sent(link: Link, kind: Any, data: object) -> None:
+        send(link, kind, data)
+        acts.get(next(count), int)()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Link, "send", sent)
+        yield
+
+
+def pause(server: RedisServer) -> None:
+    """Let a Redis say nothing for half a second."""
+    os.kill(server.pid, signal.SIGSTOP)
+    threading.Timer(0.5, os.kill, (server.pid, signal.SIGCONT)).start()
+
+
 def test_signals_that_come_late_are_carried_out_counted_and_shown(
     setup: Setup, store: Store
 ) -> None:
@@ -345,3 +388,65 @@ def cut(server: RedisServer) -> None:
     """Cut every connection; one that comes while the server is restarted has nothing to cut."""
     with suppress(OpenbellError, RedisError), connect(server.url) as client:
         client.client_kill_filter(_type="normal", skipme=True)
+
+
+# What its author should know
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        'Promise.reject(new Error("of the aside"))',
+        'setImmediate(() => { throw new Error("of the aside"); })',
+    ],
+)
+def test_what_a_strategy_raises_aside_is_said(act: str, setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "aside.js").write_text(
+        f"module.exports = class A {{ processMarketData() {{ {act}; return {{ ready: true }}; }} }}"
+    )
+    done = play(made(tmp_path / "aside.js", setup, historicalBarsBack=0), bars(flat(1, 2, 3, 4, 5)))
+    assert done.status == "done"
+    [warning] = [w for w in done.warnings if "in a timer or a forgotten promise" in w]
+    assert "raised 5 times" in warning
+    assert warning.endswith("the first time: of the aside")
+
+
+def test_a_strategy_that_was_never_ready_is_named(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "never.js").write_text(
+        "module.exports = class N { processMarketData() { return { ready: false }; } }"
+    )
+    never = "the strategy was never ready, and gave no signal"
+    assert (
+        never
+        in play(
+            made(tmp_path / "never.js", setup, historicalBarsBack=0), bars(flat(1, 2, 3, 4, 5))
+        ).warnings
+    )
+    assert (
+        never
+        not in play(made(COUNTING, setup, historicalBarsBack=0), bars(flat(1, 2, 3, 4, 5))).warnings
+    )
+
+
+def test_a_start_that_fails_says_where_in_the_strategy(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "bad.js").write_text(
+        "module.exports = class B {\n  constructor() { throw new Error('no good'); }\n"
+        "  processMarketData() {}\n};"
+    )
+    done = play(made(tmp_path / "bad.js", setup), bars(flat(1, 2, 3, 4, 5)))
+    assert done.status == "failed"
+    assert "Error: no good\n    at new B (" in done.error
+    assert "bad.js:2:" in done.error
+    assert "node:" not in done.error
+    assert '"stack"' not in done.error
+
+
+def test_another_history_service_at_the_same_redis_is_said(setup: Setup, store: Store) -> None:
+    own = NODE / "self-bootstrap-strategy.js"
+    settings = {"start": "2011-03-08", "end": "2011-03-08T15:00Z"}
+    said = "another history service is at the same Redis"
+    alone = run(made(own, setup, **CROSS), store, **settings)
+    assert not any(said in warning for warning in alone.warnings)
+    with connect(setup.redis_url) as client, HistoricalDataBootstrapService(client):
+        beside = run(made(own, setup, **CROSS), store, **settings)
+    assert any(said in warning for warning in beside.warnings)

@@ -1,6 +1,7 @@
 """A child process that is looked after: explicit environment, limits, restarts, last words."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
 from openbell.bridge.guard import Guard
 from openbell.market.errors import RunError, UsageError
 
@@ -19,6 +22,8 @@ _CANNOT_START = 1
 BEGIN_ANEW = 75  # by which a runner says that nothing is wrong with it, but it must begin anew
 _LAST_WORDS = 12  # lines of its output that an error carries
 _LINE = 400  # characters of a line that are kept
+_LONGEST = 64 * 1024  # bytes of a line that are read as one
+_REPORT = b'{"type":"ERROR"'  # how the runner begins to tell what was raised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,10 @@ class Child:
     ----------
     deaths
         How often it died, beginning anew left out.
+    asides
+        How often it raised in a timer or a forgotten promise, and went on.
+    first_aside
+        What it raised so first; empty if nothing.
     """
 
     def __init__(
@@ -76,6 +85,8 @@ class Child:
         pause: Callable[[float], object] | None = None,
     ) -> None:
         self.deaths = 0
+        self.asides = 0
+        self.first_aside = ""
         self._words = list(words)
         self._environment = dict(environment)
         self._limits = limits
@@ -192,12 +203,33 @@ class Child:
         """Keep the last lines; runs on its own thread until the pipe closes."""
         assert process.stdout is not None
         with suppress(ValueError, OSError):  # closed while we read: nothing more will come
-            while line := process.stdout.readline(_LINE):
-                self._lines.append(line.decode(errors="replace").rstrip())
+            while line := process.stdout.readline(_LONGEST):
+                if line.startswith(_REPORT):
+                    self._take_report(line)
+                else:
+                    self._lines.append(line.decode(errors="replace").rstrip()[:_LINE])
+
+    def _take_report(self, line: bytes) -> None:
+        """Keep what was raised and where, without places that are not the strategy's."""
+        try:
+            report = orjson.loads(line)
+            raised, phase = str(report["error"]), report["context"]["phase"]
+            stack = str(report["stack"]).splitlines()
+        except (orjson.JSONDecodeError, LookupError, TypeError):
+            self._lines.append(line.decode(errors="replace").rstrip()[:_LINE])
+            return
+        places = [line for line in stack if line.strip() and not _NOT_THEIRS.search(line)]
+        self._lines.extend(line[:_LINE] for line in places or [raised])
+        if phase == "background":
+            self.asides += 1
+            self.first_aside = self.first_aside or raised[:_LINE]
+
+
+# Places in a stack that belong to Node or to the runner.
+_NOT_THEIRS = re.compile(r"\(?node:|/@openbell/|packages/runner")
 
 
 def _kill_group(pid: int) -> None:
-
     os.killpg(pid, signal.SIGKILL)
 
 

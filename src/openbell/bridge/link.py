@@ -112,10 +112,16 @@ class Link:
 
     @property
     def statistics(self) -> dict[str, int]:
-        """Those of the transport, how often the process died, and at the end those of the bot."""
+        """Those of the transport, of the process, and at the end those of the bot."""
         found = dict(self._transport.statistics) if self._transport else {}
         bot = {f"bot_{name}": count for name, count in self._bot.items()}
-        return {**found, "deaths": self._child.deaths if self._child else 0, **bot}
+        deaths, asides = (self._child.deaths, self._child.asides) if self._child else (0, 0)
+        return {**found, "deaths": deaths, "asides": asides, **bot}
+
+    @property
+    def first_aside(self) -> str:
+        """What the strategy raised first in a timer or a forgotten promise; empty if nothing."""
+        return self._child.first_aside if self._child else ""
 
     @property
     def pid(self) -> int:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
+from redis.exceptions import RedisError
 
 from openbell.backtest.orders import Fill
 from openbell.backtest.strategy import Strategy, param
+from openbell.bridge import channels
 from openbell.bridge.answers import bar_for_runner
 from openbell.bridge.history import HistoricalDataBootstrapService
 from openbell.bridge.link import TRANSPORTS, Link, Setup
@@ -31,6 +33,8 @@ from openbell.ports import ReadStore
 from openbell.replay.plan import ReplayPlan
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from openbell.backtest.context import Context
 
 SUFFIXES = (".js", ".cjs", ".mjs")
@@ -55,6 +59,9 @@ class RemoteStrategy(Strategy):
         self._link: Link | None = None
         self._history: HistoricalDataBootstrapService | None = None
         self._statistics: Mapping[str, int] = {}
+        self._first_aside = ""
+        self._rivals = 0  # other history services at the same Redis
+        self._has_acted = False  # whether it was ready or gave a signal at any time
         super().__init__(**own)
 
     @property
@@ -70,7 +77,12 @@ class RemoteStrategy(Strategy):
     @property
     def remarks(self) -> Sequence[str]:
         """What went wrong on the way and was mended or counted."""
-        return tuple(_remarks(self.transport, self._statistics))
+        return (
+            *_remarks(self.transport, self._statistics),
+            *_oddities(
+                self._statistics, self._first_aside, self._rivals, has_acted=self._has_acted
+            ),
+        )
 
     # The life of a run
 
@@ -104,6 +116,7 @@ class RemoteStrategy(Strategy):
             beside=[self._history_service],
         )
         first = self._link.open()
+        self._has_acted = bool(first.get("ready"))
         self._lacking = 0 if first.get("ready") else int(first.get("barsWanted") or 0)
         self._rows = self._before(ctx) if self._lacking else []
         self._hand_over(ctx)
@@ -151,6 +164,7 @@ class RemoteStrategy(Strategy):
             return
         asked = self._history.get_statistics() if self._history else {}
         link.close()
+        self._first_aside = link.first_aside
         self._statistics = {
             **link.statistics,
             "refused": self._trader.refused,
@@ -175,6 +189,7 @@ class RemoteStrategy(Strategy):
                 self._heed(ctx, answer)
 
     def _heed(self, ctx: "Context", answer: Answer) -> None:
+        self._has_acted |= bool(answer.get("ready") or answer.get("signals"))
         for message in answer.get("signals", ()):
             self._trader.act(ctx, message)
 
@@ -202,7 +217,9 @@ class RemoteStrategy(Strategy):
         }
         with connect(url) as client, HistoricalDataBootstrapService(client, config) as service:
             self._history = service
+            self._rivals = _others(client)
             yield
+            self._rivals = max(self._rivals, _others(client))
 
 
 def remote_strategy(
@@ -245,6 +262,15 @@ def _code_of(file: Path) -> Iterator[Path]:
     yield from found
 
 
+def _others(client: "Redis") -> int:
+    """How many other history services hear what is asked here; 0 if Redis does not say."""
+    try:
+        [(_, heard)] = client.pubsub_numsub(channels.HISTORY_REQUEST)
+    except RedisError:
+        return 0
+    return int(heard) - 1
+
+
 def _row(bar: Bar) -> dict[str, Any]:
     return {
         "t": iso(bar.start_ns),
@@ -266,4 +292,23 @@ def _remarks(transport: str, counts: Mapping[str, int]) -> Iterator[str]:
     if refused := counts.get("refused", 0):
         yield f"{refused:,} signals of the strategy were refused; see the log"
     if deaths := counts.get("deaths", 0):
-        yield f"the strategy's process died {deaths:,} times and was begun anew"
+        begun = counts.get("restarted", 0)
+        yield f"the strategy's process died {deaths:,} times, and was begun anew {begun:,} times"
+
+
+def _oddities(
+    counts: Mapping[str, int], first_aside: str, rivals: int, *, has_acted: bool
+) -> Iterator[str]:
+    """What a strategy's author or its host should look at."""
+    if asides := counts.get("asides", 0):
+        yield (
+            f"the strategy raised {asides:,} times in a timer or a forgotten promise, and went on; "
+            f"the first time: {first_aside}"
+        )
+    if counts.get("answered") and not has_acted:
+        yield "the strategy was never ready, and gave no signal"
+    if rivals > 0 and counts.get("history_requests"):
+        yield (
+            "another history service is at the same Redis: what the strategy was told of the past "
+            "may be the other's; give each run a Redis of its own"
+        )

@@ -54,7 +54,9 @@ def bridge(
     ] = 0.1,
     within: Annotated[
         float,
-        typer.Option("--within", metavar="S", help="Seconds the strategy may take to answer."),
+        typer.Option(
+            "--within", metavar="S", min=0.001, help="Seconds the strategy may take to answer."
+        ),
     ] = 30.0,
     engine: Annotated[
         str,
