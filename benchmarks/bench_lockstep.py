@@ -9,9 +9,12 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from benchmarks.bench_bridge import spy_bars
 from benchmarks.row import Row
 from openbell.backtest.catalog import from_instance
 from openbell.backtest.config import RunConfig
@@ -27,6 +30,7 @@ from openbell.stores.memory import MemoryStore
 FIRST = parse_moment("2019-01-02")
 GROUP = "Bridge"
 COMMAND = "python -m benchmarks.run lockstep"
+EMA = Path(__file__).parents[1] / "examples" / "node" / "ema-strategy.js"
 
 STRATEGY = """
 module.exports = class {
@@ -50,6 +54,7 @@ def rows(quick: bool) -> list[Row]:
         return [
             *round_trips(file, server.url, 500 if quick else 20_000),
             whole_run(file, server.url, 2 if quick else 50),
+            one_seal(server.url, 2 if quick else 20),
         ]
 
 
@@ -98,6 +103,39 @@ def whole_run(file: Path, url: str, sessions: int) -> Row:
     assert result.status == "done", result.error
     what = f"lock-step backtest of {result.bars:,} bars, from start to seal"
     return Row(GROUP, what, result.bars / took_s, "bars/s", "", COMMAND)
+
+
+def one_seal(url: str, runs: int) -> Row:
+    """How many seals the EMA example gives over SPY of March 2011; half the runners are killed."""
+    store = MemoryStore(lambda: 0)
+    store.write(spy_bars(), Manifest("benchmark"))
+    parameters: dict[str, Any] = {"entry": "cross", "minEMASpread": 0.02}
+    seals = set()
+    for at in range(runs):
+        strategy = remote_strategy(EMA, setup=Setup(redis_url=url))(**parameters)
+        config = RunConfig("benchmark", ("XNYS:SPY/1m",), parameters=parameters)
+        with pytest.MonkeyPatch.context() as patch:
+            if at % 2:
+                patch.setattr(Link, "send", killing(500 + 400 * at))
+            result = run_backtest(strategy, config, store, from_instance(strategy).code)
+        assert result.status == "done", result.error
+        assert sum("died 1 times" in w for w in result.warnings) == at % 2, result.warnings
+        seals.add(result.seal)
+    what = f"different seals of {runs} runs over SPY March 2011, {runs // 2} runners killed"
+    return Row(GROUP, what, float(len(seals)), "seals", "1", COMMAND)
+
+
+def killing(when: int) -> Any:
+    """`Link.send`, that ends the runner by force after so many messages."""
+    send, left = Link.send, [when]
+
+    def sent(link: Link, kind: Any, data: object) -> None:
+        send(link, kind, data)
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(link.pid, 9)
+
+    return sent
 
 
 def minutes(sessions: int) -> Bars:
