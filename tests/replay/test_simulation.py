@@ -91,7 +91,8 @@ def view(one: Slice) -> tuple[Any, ...]:
         for name in session:
             known = session[name]
             found.append((name, len(known.bars()), len(known.bars("5m")), known.completeness))
-            found.append((known.figures, len(known.historical), known.bars_updated))
+            past = [(label, len(bars["5m"])) for label, bars in known.historical]
+            found.append((known.figures, past, known.bars_updated))
     return (*found, sorted(one))
 
 
