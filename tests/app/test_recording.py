@@ -1,6 +1,7 @@
 """Recording live from a venue on loopback, with faults; replaying, verifying, comparing."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -36,6 +37,7 @@ from openbell.market.timeframe import timeframe
 from openbell.replay.rules import Rules
 from tests.app.living import SERIES, Hasty, lake_in, strategy_in
 from tests.commands import Said, openbell, started
+from tests.house import ROOT
 from tests.sources.asking import answering
 from tests.sources.loopback import BITCOIN, venue
 
@@ -246,6 +248,18 @@ def test_a_series_from_the_lake_cannot_be_mixed_with_a_recording(lived: Lived) -
         replay("recording:ffff", lake=lived.lake)
 
 
+def test_the_guide_does_what_it_says(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (ROOT / "docs/guides/record-and-replay.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    code = code.replace("3f9a", lived.found.id).replace("my_strategy.py", strategy_in(lived.folder))
+    for name in ("LAKE", "RUNS", "RECORDINGS"):
+        monkeypatch.setenv(f"OPENBELL_{name}", str(lived.folder / name.lower()))
+    known: dict[str, Any] = {}
+    exec(code, known)
+    assert known["run"].status == "done"
+    assert known["run"].result.config.derived == ("5m",)
+
+
 # How it ends
 
 
@@ -396,6 +410,9 @@ def test_a_person_is_told_what_came(at: Path) -> None:
         (("--until", "2011-03-14"), "still to come"),
         (("--from-url", "ftp://there"), "tcp://host:port"),
         (("--strategy", "no-such"), ""),
+        (("--strategy", "ema-cross", "--set", "fast=5:9"), "openbell sweep"),
+        (("--hours", "late"), "extended"),
+        (("--session", "noon"), "10:00-15:00"),
     ],
 )
 def test_wrong_words_are_refused(words: tuple[str, ...], hint: str, at: Path) -> None:

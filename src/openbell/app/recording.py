@@ -19,7 +19,7 @@ from openbell.app.recorded import bring_in, kept_settings, plan_of, recordings, 
 from openbell.app.results import Run
 from openbell.app.watching import Line, Watch
 from openbell.backtest.catalog import Loaded
-from openbell.backtest.config import RunConfig
+from openbell.backtest.config import RunConfig, check_session
 from openbell.backtest.live import recording_ref, run_arrivals, system_over
 from openbell.backtest.market_view import MarketView
 from openbell.backtest.result import RunResult
@@ -118,8 +118,11 @@ def begin(asked: Asked) -> RecordingHeader:
     Raises
     ------
     UsageError
-        If its end is over.
+        If its end is over, or its hours are none.
     """
+    if asked.hours not in ("regular", "extended"):
+        raise UsageError(f"hours is `{asked.hours}`", hint="use regular or extended")
+    check_session(asked.session_start, asked.session_end)
     start_ns = wiring.now_ns()
     end_ns = asked.until_ns or start_ns + round(asked.for_s * SECOND_NS)
     if end_ns <= start_ns:

@@ -123,7 +123,7 @@ def values_of(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:
         own["min_quality"] = _fraction(own["min_quality"])
     if given["strategy"]:
         values.pop("strategy_type", None)
-    parameters = {**values.get("parameters", {}), **_parameters(given["set_"] or [])}
+    parameters = {**values.get("parameters", {}), **set_values(given["set_"] or [])}
     values |= own
     if parameters:
         values["parameters"] = parameters
@@ -156,7 +156,8 @@ def _fraction(percent: float) -> float:
     return percent / 100
 
 
-def _parameters(texts: Sequence[str]) -> dict[str, Any]:
+def set_values(texts: Sequence[str]) -> dict[str, Any]:
+    """Parameters by name, each with one value."""
     from openbell.backtest.sweep import parse_grid
 
     grid = parse_grid(texts)

@@ -192,8 +192,8 @@ _COSTS = ("fee_per_unit", "fee_rate", "slip_steps", "slip_rate")
 
 def _strategy(given: dict[str, Any], asked: "Asked", at: "Lake") -> Any:
     """The strategy and its configuration."""
+    from openbell.app.cli.backtest import set_values
     from openbell.app.running import defaults, prepare
-    from openbell.backtest.sweep import parse_grid
 
     values = {**defaults(at), "strategy": given["strategy"], "on": ["recording:new"]}
     values |= {name: given[name] for name in _RUN if given[name] is not None}
@@ -201,7 +201,7 @@ def _strategy(given: dict[str, Any], asked: "Asked", at: "Lake") -> Any:
         name: getattr(asked, name) for name in ("hours", "session_start", "session_end", "derived")
     }
     values["costs"] = {name: given[name] for name in _COSTS if given[name] is not None}
-    values["parameters"] = {n: v[0] for n, v in parse_grid(given["set_"] or []).items()}
+    values["parameters"] = set_values(given["set_"] or [])
     return prepare(values)
 
 
