@@ -58,19 +58,31 @@ def test_a_running_redis_and_the_originals_channels(spy: Path, node: Path, url: 
     assert "messages carried by the bot" in said.err
 
 
-def test_a_redis_that_is_not_there_is_said(spy: Path, node: Path) -> None:
-    said = openbell("bridge", "node/ema-strategy.js", *DAY, "--redis", "redis://127.0.0.1:1")
-    assert said.code == 1
-    assert "Redis at 127.0.0.1:1 does not serve us" in said.out
-
-
-def test_the_redis_of_the_environment_is_used(
-    spy: Path, node: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("url", "code", "error"),
+    [
+        ("redis://127.0.0.1:1", 6, "Redis at 127.0.0.1:1 does not serve us"),
+        ("http://127.0.0.1", 2, "this is no URL of a Redis"),
+    ],
+)
+def test_a_redis_that_is_not_there_is_said_before_anything_runs(
+    url: str, code: int, error: str, spy: Path, place: Path, node: Path
 ) -> None:
-    monkeypatch.setenv("OPENBELL_REDIS_URL", "redis://127.0.0.1:2")
-    said = openbell("backtest", "node/ema-strategy.js", *DAY)
-    assert said.code == 1
-    assert "Redis at 127.0.0.1:2 does not serve us" in said.out
+    said = openbell("bridge", "node/ema-strategy.js", *DAY, "--redis", url)
+    assert said.code == code
+    assert error in said.err
+    assert not (place / "runs").exists()
+
+
+def test_a_machine_without_node_is_told_before_anything_runs(
+    spy: Path, place: Path, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openbell.bridge.node._wheel_node", lambda: None)
+    monkeypatch.setenv("PATH", "")
+    said = openbell("bridge", "node/ema-strategy.js", *DAY)
+    assert said.code == 2
+    assert "openbell[node]" in said.err
+    assert not (place / "runs").exists()
 
 
 def test_what_is_no_node_strategy_is_refused(spy: Path) -> None:

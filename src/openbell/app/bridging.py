@@ -78,6 +78,8 @@ def run_circuit(
     ------
     UsageError
         If the strategy is no Node file, or the configuration does not fit, or not to PyBroker.
+    MissingExtraError, UnavailableError
+        If Node or Redis is missing; nothing is kept then.
     """
     if circuit.engine not in ENGINES:
         raise UsageError(f"unknown engine `{circuit.engine}`", hint=f"use {' or '.join(ENGINES)}")
@@ -94,6 +96,7 @@ def run_circuit(
         **({"redis_url": circuit.redis_url} if circuit.redis_url else {}),
     )  # fmt: skip
     loaded = from_instance(cls(**asked.parameters))
+    wiring.need_bridge(circuit.redis_url)
     config = replace(asked, strategy=ref_of(loaded), parameters=loaded.strategy.parameters)
     if circuit.engine == "pybroker":
         config = replace(config, on=tuple(lake.playable(ref) for ref in config.on))

@@ -140,6 +140,32 @@ def node_strategy(path: Path, name: str, **changes: Any) -> "type[Strategy]":
     return remote_strategy(path, name, setup)
 
 
+def need_bridge(redis_url: str) -> None:
+    """Raise now what a run with a Node strategy would only find at its start.
+
+    Parameters
+    ----------
+    redis_url
+        Empty for the one of the settings, or a private one.
+
+    Raises
+    ------
+    MissingExtraError, UnavailableError
+        If Node or a Redis is missing.
+    UsageError
+        If the URL is none.
+    """
+    from openbell.app.settings import settings
+    from openbell.bridge.node import find_node
+    from openbell.bridge.redis_server import connect, find_binary
+
+    find_node()
+    if url := redis_url or settings().redis_url:
+        connect(url).close()
+    else:
+        find_binary()
+
+
 def run_in_pybroker(strategy: "Strategy", config: "RunConfig", store: ReadStore) -> "PyBrokerRun":
     """A run in PyBroker instead of the native engine.
 

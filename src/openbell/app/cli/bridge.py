@@ -94,7 +94,8 @@ def bridge(
     circuit = Circuit(redis_url=redis, within_s=within, bot=not no_bot, engine=engine)
     with working("bridging") as (progress, cancel):
         ran = run_circuit(values, at, circuit, progress=progress, cancel=cancel)
-    note(_told(ran.counts))
+    if any(ran.counts.values()):
+        note(_told(ran.counts))
     if ran.pybroker is not None:
         _show(ran.pybroker, as_json=as_json)
         return
