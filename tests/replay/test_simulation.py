@@ -206,7 +206,8 @@ def few() -> ReplayPlan:
 
 @cache
 def reference_changed() -> tuple[str, dict[int, tuple[Any, ...]]]:
-    return changed(System(data().store, few(), {}, pace=Pace()))
+    whole = replace(few(), sessions_per_chunk=4)
+    return changed(System(data().store, whole, {}, pace=Pace()))
 
 
 def play_changed(simulation: Simulation) -> None:

@@ -72,9 +72,14 @@ class Prefetcher(Generic[T]):
         if self._worker.is_alive():
             raise ReplayError(f"{self._worker.name} is still busy after {timeout_s} s")
 
+    def _has_news(self) -> bool:
+        return bool(self._ready) or self._is_over or self._is_closed
+
     def _await_item(self) -> None:
+        if self._has_news():
+            return
         began_ns = self._scheduler.now_ns()
-        while not (self._ready or self._is_over or self._is_closed):
+        while not self._has_news():
             self._monitor.wait()
         self.waited_ns += self._scheduler.now_ns() - began_ns
 
