@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from openbell.app.cli import options
-from openbell.app.cli.exits import exit_code
+from openbell.app.cli.exits import FAILED, INTERRUPTED, exit_code
 from openbell.app.cli.terminal import complain, note, say, say_json, say_lines
 from openbell.market.errors import OpenbellError, UsageError
 from openbell.market.moments import SECOND_NS, iso, parse_moment
@@ -131,8 +131,12 @@ wss://stream.binance.com:9443 --for 1h
     chosen = _strategy(given, asked, at) if strategy else None
     header = begin(asked)
     note(f"recording {header.id} until {iso(header.end_ns)}")
-    with _stoppable() as cancel, _shown() as tell:
-        found = record(header, asked, at, strategy=chosen, cancel=cancel, tell=tell)
+    try:
+        with _stoppable() as cancel, _shown() as tell:
+            found = record(header, asked, at, strategy=chosen, cancel=cancel, tell=tell)
+    except KeyboardInterrupt:
+        note(f"stopped at once; what was recorded stays: openbell record store {header.id}")
+        raise typer.Exit(INTERRUPTED) from None
     if found.run is not None:
         found.run.save()
     if as_json:
@@ -144,7 +148,7 @@ wss://stream.binance.com:9443 --for 1h
         complain(found.error.message, found.error.hint)
         raise typer.Exit(exit_code(found.error))
     if found.run is not None and found.run.status == "failed":
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _lake(lake: Path | None, recordings: Path | None, runs: Path | None = None) -> "Lake":
