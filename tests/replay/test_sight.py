@@ -89,6 +89,7 @@ def test_rows_ahead_are_no_public_attribute() -> None:
     window = current.session["XNYS:SPY"].window("1m")
     public = {n for n in dir(window) if not n.startswith("_")}
     assert public == {
+        "brought",
         "carried_close",
         "cut",
         "figures",

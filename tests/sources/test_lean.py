@@ -139,7 +139,8 @@ def test_ticks_keep_every_row_on_a_stamp(samples: Path) -> None:
 
 
 def test_dealers_with_fixed_clocks_know_no_daylight_saving(samples: Path) -> None:
-    parsed = by_series(LeanFolder(samples / "lean/Data/forex/fxcm"))["FXCM:EURUSD/1m.bid"]
+    day = samples / "lean/Data/forex/fxcm/minute/eurusd/20111031_quote.zip"
+    parsed = by_series(LeanFolder(day))["FXCM:EURUSD/1m.bid"]
     assert iso(int(parsed.data.key_ns[0])) == "2011-10-31T05:00:00Z"
 
 
