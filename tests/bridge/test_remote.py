@@ -346,6 +346,22 @@ def pause(server: RedisServer) -> None:
     threading.Timer(0.5, os.kill, (server.pid, signal.SIGCONT)).start()
 
 
+@pytest.mark.parametrize("transport", ["lock-step", "compatible"])
+def test_a_circuit_whose_redis_is_gone_for_good_ends_as_a_failed_run(
+    transport: str, setup: Setup, store: Store
+) -> None:
+    with RedisServer() as server, acting({60: server.stop}):
+        own = replace(setup, redis_url=server.url, bot=True, within_s=0.5)
+        strategy = made(EMA, own, **CROSS, transport=transport, wait_s=0.001)
+        result = run(strategy, store, start="2011-03-02", end="2011-03-02T15:45Z")
+    if transport == "lock-step":
+        assert result.status == "failed"
+        assert "Redis is away" in result.error
+    else:
+        assert result.status == "done", result.error
+        assert any("messages were lost" in w and " 0 messages" not in w for w in result.warnings)
+
+
 def test_signals_that_come_late_are_carried_out_counted_and_shown(
     setup: Setup, store: Store
 ) -> None:

@@ -292,8 +292,7 @@ def _remarks(transport: str, counts: Mapping[str, int]) -> Iterator[str]:
     if refused := counts.get("refused", 0):
         yield f"{refused:,} signals of the strategy were refused; see the log"
     if deaths := counts.get("deaths", 0):
-        begun = counts.get("restarted", 0)
-        yield f"the strategy's process died {deaths:,} times, and was begun anew {begun:,} times"
+        yield f"the strategy's process died {deaths:,} times"
 
 
 def _oddities(
