@@ -152,7 +152,7 @@ def _npm_ci(node: Path, folder: Path, options: Sequence[str]) -> None:
 def _failed(why: str) -> UnavailableError:
     return UnavailableError(
         f"npm could not install `redis`: {why}",
-        hint="look at the network and npm's registry; lock-step needs no `redis`",
+        hint="look at the network and npm's registry, or do without: lock-step, --no-bot",
     )
 
 
