@@ -8,6 +8,7 @@ import pytest
 
 from openbell.app.lake import open_lake
 from openbell.market.instrument import Series
+from openbell.market.moments import DAY_NS
 from tests.commands import LEAN, openbell
 
 DAY = ("--date", "2011-03-14")
@@ -68,3 +69,12 @@ def test_wider_bars_and_revisions_are_printed(spy_lake: Path, tmp_path: Path) ->
         f"XNYS:SPY revised 13:30-13:35 c {day.close[4]:g} v {day.volume[:5].sum():,.10g}"
         in (lines[5])
     )
+
+
+def test_a_session_of_which_nothing_is_stored_is_said(spy_lake: Path, tmp_path: Path) -> None:
+    whole = open_lake(spy_lake).bars("XNYS:SPY/1m")
+    days = np.isin(whole.start_ns // DAY_NS, whole.start_ns[[0, -1]] // DAY_NS)
+    open_lake(tmp_path).write(whole.take(days))
+    said = openbell("replay", "XNYS:SPY", "--lake", str(tmp_path), "--date", "2011-03-14")
+    assert said.code == 0
+    assert "nothing is stored of these sessions" in said.err

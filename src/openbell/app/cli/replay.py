@@ -10,7 +10,7 @@ import typer
 
 from openbell.app.cli import options
 from openbell.app.cli.exits import INTERRUPTED
-from openbell.app.cli.terminal import say, say_json, say_lines, working
+from openbell.app.cli.terminal import note, say, say_json, say_lines, working
 from openbell.market.counted import counted
 from openbell.market.errors import CancelledError, UsageError
 from openbell.market.moments import iso, parse_date
@@ -97,6 +97,8 @@ def replay(
         say_lines(in_words(seen.system.upkeep))
     if seen.is_stopped:
         raise typer.Exit(INTERRUPTED)
+    if not seen.count:
+        note("nothing is stored of these sessions; look at `openbell data list`")
 
 
 class _Seen:
