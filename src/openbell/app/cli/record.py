@@ -120,7 +120,7 @@ def start(
       openbell record BINANCE:BTCUSDT/trades BINANCE:BTCUSDT/quotes --from-url \
 wss://stream.binance.com:9443 --for 1h
 
-      openbell record BINANCE:BTCUSDT/1m --from-url wss://stream.binance.com:9443 \
+      openbell record start BINANCE:BTCUSDT/1m --from-url wss://stream.binance.com:9443 \
 --strategy ema-cross --set fast=5 --set slow=20 --size 0.01
     """
     given = dict(locals())
