@@ -169,7 +169,7 @@ class Tape:
             if self._chance.random() < _RATE[name]:
                 if name != "skew":
                     return str(name)
-                self._skew_ns = self._chance.choice([0, -900, 700, 1500]) * 1_000_000
+                self._skew_ns = self._chance.choice([0, -900, 700, 30_000]) * 1_000_000
         return ""
 
     def _disordered(self, items: Sequence[Item], faults: set[str]) -> Iterator[Item]:

@@ -142,7 +142,7 @@ class Watch:
             str(series),
             received.items,
             counts.played + counts.late,
-            {name: n for name in REASONS.values() if (n := getattr(counts, name))},
+            {name: n for name in (*REASONS.values(), "waiting") if (n := getattr(counts, name))},
             {name: n for name in _NOTES if (n := getattr(counts, name))},
             self._collector.left_out(series),
             received.last_ns,
