@@ -26,6 +26,18 @@ from openbell.report.candles import Candle, columns, drawn
 from tests.commands import openbell
 from tests.replay.playing import quotes
 
+MADE: list["Terminal"] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_command_left() -> Iterator[None]:
+    """Whatever a test came to, its commands end with it."""
+    yield
+    while MADE:
+        child = MADE.pop().child
+        child.kill()
+        child.wait(20)
+
 
 class Terminal:
     """A command on a terminal of 110 by 30 characters, if nothing else is said."""
@@ -34,10 +46,14 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         command = [str(Path(sys.executable).with_name("openbell")), *args]
+        environment = {**os.environ, "TERM": "xterm"}
+        for size in ("COLUMNS", "LINES"):  # these would come before the terminal's own size
+            environment.pop(size, None)
         self.child = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}
+            command, stdin=slave, stdout=slave, stderr=slave, env=environment
         )
         os.close(slave)
+        MADE.append(self)
         self.all = ""
         self.text = codecs.getincrementaldecoder("utf-8")()
 
@@ -65,12 +81,9 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(spy_lake: Path) -> Iterator[Terminal]:
+def terminal(spy_lake: Path) -> Terminal:
     args = ("replay", "XNYS:SPY", "--from", "2011-03-11", "--to", "2011-03-16", "--speed", "3600")
-    made = Terminal(*args, "--lake", str(spy_lake))
-    yield made
-    made.child.kill()
-    made.child.wait()
+    return Terminal(*args, "--lake", str(spy_lake))
 
 
 def test_a_session_is_drawn_and_moved_by_keys(terminal: Terminal) -> None:
