@@ -126,6 +126,6 @@ def history(*, quick: bool) -> Iterator[Figure]:
 def rows(quick: bool) -> list[Row]:
     """All figures of the bridge's Python side."""
     return [
-        Row("The bridge", name, figure, unit, TARGETS.get(name, ""), COMMAND)
+        Row("Bridge", name, figure, unit, TARGETS.get(name, ""), COMMAND)
         for name, figure, unit in history(quick=quick)
     ]
