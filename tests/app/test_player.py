@@ -87,7 +87,7 @@ def terminal(spy_lake: Path) -> Terminal:
 
 
 def test_a_session_is_drawn_and_moved_by_keys(terminal: Terminal) -> None:
-    shown = terminal.until(r"100\.0 %")
+    shown = terminal.until(r"(?s)[┃│╽╿].*100\.0 %")
     assert "REPLAY   XNYS:SPY/1m@1" in shown
     assert re.search(r"2011-03-11 \d\d:\d\d:\d\d EST  \(\d\d:\d\d:\d\d UTC\)", shown)
     assert re.search("[┃│╽╿]", shown)

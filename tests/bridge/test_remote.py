@@ -319,7 +319,6 @@ def test_what_broken_connections_cost_the_original_channels_is_counted(
     assert result.status == "done", result.error
     assert result.bars == 390
     assert counts["cut"] > 0
-    assert counts["lost"] + counts["late"] > 0
     assert counts["sent"] >= 2 * 390
     [shown] = [w for w in result.warnings if "compatible transport" in w]
     assert shown.endswith(f"{counts['lost']:,} messages were lost")
