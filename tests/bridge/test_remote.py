@@ -312,13 +312,21 @@ def test_what_broken_connections_cost_the_original_channels_is_counted(
     counts: dict[str, int] = {}
     with (
         RedisServer() as server,
-        acting({50: lambda: cut(server), 120: server.restart, 200: lambda: pause(server)}),
+        acting(
+            {
+                50: lambda: cut(server),
+                120: server.stop,
+                124: server.restart,
+                200: lambda: pause(server),
+            }
+        ),
     ):
         own = replace(setup, redis_url=server.url, told=counts.update)
         result = run(made(EMA, own, **parameters), store, start="2011-03-02", end="2011-03-03")
     assert result.status == "done", result.error
     assert result.bars == 390
     assert counts["cut"] > 0
+    assert counts["lost"] > 0
     assert counts["sent"] >= 2 * 390
     [shown] = [w for w in result.warnings if "compatible transport" in w]
     assert shown.endswith(f"{counts['lost']:,} messages were lost")
