@@ -318,6 +318,7 @@ def test_what_broken_connections_cost_the_original_channels_is_counted(
                 120: server.stop,
                 124: server.restart,
                 200: lambda: pause(server),
+                300: lambda: fill(server),
             }
         ),
     ):
@@ -405,6 +406,12 @@ def test_a_day_around_the_clock_with_every_fault_is_the_day_without(setup: Setup
     assert broken.status == "done", broken.error
     assert plain.seal == broken.seal
     assert len(plain.orders) == 480
+
+
+def fill(server: RedisServer) -> None:
+    """Leave a Redis no room; what is only published needs none."""
+    with connect(server.url) as client:
+        client.config_set("maxmemory", 1)
 
 
 def cut(server: RedisServer) -> None:
