@@ -398,6 +398,8 @@ class RecordingHeader:
         The range of the live run as it was planned, half-open.
     settings
         All that decides what becomes of the arrivals; JSON-ready.
+    added
+        How many of the series, the last ones, were announced while it ran.
     """
 
     id: str
@@ -405,6 +407,12 @@ class RecordingHeader:
     start_ns: int
     end_ns: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    added: int = 0
+
+    @property
+    def at_start(self) -> tuple[Series, ...]:
+        """The series the run began with."""
+        return self.series[: len(self.series) - self.added]
 
 
 class Recording(Protocol):
@@ -412,12 +420,24 @@ class Recording(Protocol):
 
     @property
     def header(self) -> RecordingHeader:
-        """What it is a recording of."""
+        """What it is a recording of; grows by what is announced."""
         ...
 
     @property
     def checksum(self) -> str:
         """SHA-256 over header and arrivals as they stand, hexadecimal."""
+        ...
+
+    def announce(self, series: Series) -> None:
+        """Add a series to the header, before anything of it is appended; all of it or nothing.
+
+        Raises
+        ------
+        UsageError
+            If it is there already.
+        StoreError
+            If it cannot be written.
+        """
         ...
 
     def append(self, arrivals: Sequence[Arrival]) -> None:

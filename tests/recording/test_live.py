@@ -14,6 +14,7 @@ from openbell.market.arrivals import (
     CONNECTED,
     DISCONNECTED,
     NO_SERIES,
+    PASSED,
     QUOTE,
     STOPPED,
     TRADE,
@@ -24,7 +25,7 @@ from openbell.market.bars import Bars
 from openbell.market.build import bars_from_trades
 from openbell.market.columns import CONFLICTING
 from openbell.market.instrument import Series
-from openbell.market.moments import MINUTE_NS, SECOND_NS
+from openbell.market.moments import END_OF_TIME_NS, MINUTE_NS, SECOND_NS
 from openbell.market.ticks import Trades
 from openbell.market.timeframe import timeframe
 from openbell.ports import Recording, RecordingHeader
@@ -33,7 +34,6 @@ from openbell.sources.lean import LeanFolder
 from openbell.stores.memory import MemoryStore
 from openbell.stores.recordings import RecordingFolder
 from tests.conftest import SAMPLES
-from tests.sources.loopback import Basket, Pushed
 
 GOLD = Series.parse("XCEC:GC-201312/trades")
 MINUTES = Series.parse("XCEC:GC-201312/1m")
@@ -52,23 +52,31 @@ def gold() -> Trades:
 class Desk:
     """A collector under a clock that is set by hand."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self) -> None:
         self.now_ns = int(gold().time_ns[0]) // MINUTE_NS * MINUTE_NS - 2 * SECOND_NS
-        self.basket = Basket()
-        self.collector = Collector(self.basket, [MINUTES], lambda: self.now_ns, **options)
-        self.collector.push(GOLD, CONNECTED)
+        self.collector = Collector([MINUTES])
+        self.bars: list[Arrival] = []
+        self.note(CONNECTED)
+
+    def note(self, what: int) -> None:
+        self._receive(Arrival(0, what, 0, self.now_ns))
 
     def trade(self, time_ns: int, price: float = 1.0, size: float = 1.0, number: int = 0) -> None:
         self.now_ns = max(self.now_ns, time_ns)
-        self.collector.push(GOLD, TRADE, time_ns, (price, size, 0.0), number)
+        self.late_trade(time_ns, price, size, number)
+
+    def late_trade(self, time_ns: int, price: float, size: float, number: int = 0) -> None:
+        values = five((price, size, 0.0))
+        self._receive(Arrival(0, TRADE, time_ns, self.now_ns, number, values))
 
     def tick(self, now_ns: int) -> None:
         self.now_ns = now_ns
-        self.collector.tick()
+        self._receive(Arrival(NO_SERIES, PASSED, 0, now_ns))
 
-    @property
-    def bars(self) -> list[Pushed]:
-        return [one for one in self.basket.pushed if one.what == BAR]
+    def _receive(self, arrival: Arrival) -> None:
+        made = self.collector.collect([arrival], [GOLD, MINUTES])
+        assert {bar.receipt_ns for bar in made} <= {self.now_ns}
+        self.bars += made
 
     def last(self) -> dict[int, tuple[float, ...]]:
         """The last values of every bar, by start."""
@@ -104,11 +112,15 @@ def test_the_clock_finishes_a_bar_when_nothing_more_is_traded() -> None:
     desk = Desk()
     start_ns = desk.now_ns + 2 * SECOND_NS
     desk.trade(start_ns + 5 * SECOND_NS, 10.0)
+    assert desk.collector.due_ns == start_ns + MINUTE_NS + SECOND_NS
     desk.tick(start_ns + MINUTE_NS)
     assert desk.bars == []
     desk.tick(start_ns + MINUTE_NS + SECOND_NS)
     desk.tick(start_ns + MINUTE_NS + 2 * SECOND_NS)
-    assert desk.bars == [(MINUTES, BAR, start_ns, (10.0, 10.0, 10.0, 10.0, 1.0), 0)]
+    assert desk.collector.due_ns == END_OF_TIME_NS
+    (bar,) = desk.bars
+    assert bar[:3] == (1, BAR, start_ns)
+    assert bar.values == (10.0, 10.0, 10.0, 10.0, 1.0)
 
 
 def test_a_trade_that_comes_late_gives_its_bar_once_more() -> None:
@@ -116,7 +128,7 @@ def test_a_trade_that_comes_late_gives_its_bar_once_more() -> None:
     start_ns = desk.now_ns + 2 * SECOND_NS
     desk.trade(start_ns + 5 * SECOND_NS, 10.0)
     desk.tick(start_ns + MINUTE_NS + SECOND_NS)
-    desk.collector.push(GOLD, TRADE, start_ns + 59 * SECOND_NS, (12.0, 2.0, 0.0))
+    desk.late_trade(start_ns + 59 * SECOND_NS, 12.0, 2.0)
     desk.trade(start_ns + 61 * SECOND_NS, 11.0)
     assert [one.values for one in desk.bars] == [
         (10.0, 10.0, 10.0, 10.0, 1.0),
@@ -129,9 +141,9 @@ def test_a_minute_in_which_the_connection_did_not_stand_gives_no_bar() -> None:
     start_ns = desk.now_ns + 2 * SECOND_NS
     for second in (10, 70):
         desk.trade(start_ns + second * SECOND_NS)
-    desk.collector.push(GOLD, DISCONNECTED)
+    desk.note(DISCONNECTED)
     desk.now_ns = start_ns + 100 * SECOND_NS
-    desk.collector.push(GOLD, CONNECTED)
+    desk.note(CONNECTED)
     for second in (110, 130, 190):
         desk.trade(start_ns + second * SECOND_NS)
     desk.tick(start_ns + 400 * SECOND_NS)
@@ -142,8 +154,8 @@ def test_a_minute_in_which_the_connection_did_not_stand_gives_no_bar() -> None:
 def test_the_minute_in_which_recording_begins_gives_no_bar() -> None:
     desk = Desk()
     desk.now_ns += 30 * SECOND_NS
-    desk.collector.push(GOLD, DISCONNECTED)
-    desk.collector.push(GOLD, CONNECTED)
+    desk.note(DISCONNECTED)
+    desk.note(CONNECTED)
     begin_ns = desk.now_ns
     for second in (5, 20, 65):
         desk.trade(begin_ns + second * SECOND_NS)
@@ -167,15 +179,9 @@ def test_what_a_replay_withholds_goes_into_no_bar(
     desk = Desk()
     start_ns = desk.now_ns + 2 * SECOND_NS
     desk.trade(start_ns + 5 * SECOND_NS, 10.0, 1.0, 7)
-    desk.collector.push(GOLD, TRADE, start_ns + after_s * SECOND_NS, (price, size, 0.0), number)
+    desk.late_trade(start_ns + after_s * SECOND_NS, price, size, number)
     desk.tick(start_ns + 2 * MINUTE_NS)
     assert desk.last() == {start_ns: (10.0, 10.0, 10.0, 10.0, 1.0)}
-
-
-def test_a_series_that_fails_fails_what_is_built_of_it() -> None:
-    desk = Desk()
-    desk.collector.fail(GOLD, ValueError("no"))
-    assert set(desk.basket.failed) == {GOLD, MINUTES}
 
 
 def test_what_is_received_is_counted() -> None:

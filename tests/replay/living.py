@@ -1,6 +1,7 @@
 """How these tests live: arrivals by hand, a recording in memory, and what became of them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -49,6 +50,10 @@ class Kept:
     @property
     def checksum(self) -> str:
         return ""
+
+    def announce(self, series: Series) -> None:
+        head = self.header
+        self.header = replace(head, series=(*head.series, series), added=head.added + 1)
 
     def append(self, arrivals: Sequence[Arrival]) -> None:
         self.data += pack(arrivals, len(self.data) // RECORD_BYTES)

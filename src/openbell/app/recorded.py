@@ -67,7 +67,7 @@ def replay_recording(
 
 def plan_of(header: RecordingHeader, asked: Mapping[str, Any]) -> ReplayPlan:
     """What a recording plays, given hours and derived timeframes."""
-    instruments = [series.instrument for series in header.series]
+    instruments = [series.instrument for series in header.at_start]
     hours_of_day = asked["session_start"], asked["session_end"]
     return live_plan(
         header,

@@ -70,6 +70,9 @@ class Asked:
         By which rules what arrives is released or withheld.
     hours, session_start, session_end, derived
         As of a replay.
+    trailing
+        Finished sessions kept at hand. Those before it began come from the lake, as far as the
+        same series are stored.
     """
 
     series: tuple[Series, ...]
@@ -82,6 +85,7 @@ class Asked:
     session_start: str = ""
     session_end: str = ""
     derived: tuple[str, ...] = ()
+    trailing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,27 @@ def begin(asked: Asked) -> RecordingHeader:
     return RecordingHeader(name.hexdigest()[:8], series, start_ns, end_ns, settings)
 
 
+def check(header: RecordingHeader, asked: Asked, lake: Lake) -> None:
+    """Raise what a recording would raise at its start, but for what its source answers.
+
+    Raises
+    ------
+    UsageError, RunError
+        If there is no session in its time, its bars cannot be built, or nothing of ours brings
+        such series from such an address.
+    """
+    wiring.live_source(asked.url, asked.series, wiring.now_ns)
+    if asked.ask_url:
+        wiring.refill(asked.ask_url, wiring.now_ns)
+    _Job(header, asked, lake, None).warm_up()
+
+
+def play_through(system: System) -> None:
+    """Play a system to its end, for nobody."""
+    for _ in system:
+        pass
+
+
 def record(  # noqa: PLR0913  # what, where, and how it is told
     header: RecordingHeader,
     asked: Asked,
@@ -142,6 +167,7 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
     scheduler: Scheduler | None = None,
     cancel: CancelToken | None = None,
     tell: Callable[[Sequence[Line]], None] = lambda _: None,
+    play: Callable[[System], None] = play_through,
 ) -> Recorded:
     """Record until the time is over, the last session has closed, or somebody asks to stop.
 
@@ -157,6 +183,8 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
         Where threads and elapsed time come from.
     tell
         Called some times a second with how far it is, on another thread.
+    play
+        What plays the system to its end, if no strategy does.
 
     Raises
     ------
@@ -168,15 +196,15 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
     job.warm_up()
     store = recordings(lake)
     recording = store.create(header)
-    intake = Intake(recording, wiring.now_ns(), scheduler)
-    collector = job.collector(intake)
+    collector = job.collector()
+    intake = Intake(recording, wiring.now_ns(), scheduler, collector=collector)
     asker = None
     try:
         source = wiring.live_source(asked.url, asked.series, intake.now_ns)
         if asked.ask_url:
-            asker = Asker(collector, wiring.refill(asked.ask_url, intake.now_ns), scheduler)
+            asker = Asker(intake, wiring.refill(asked.ask_url, intake.now_ns), scheduler)
         system = job.system(live_supply(lambda: intake, asked.rules, asker))
-        source.start(collector)
+        source.start(intake)
     except OpenbellError:
         if asker is not None:
             asker.stop()
@@ -185,7 +213,7 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
         raise
     watch = Watch(header, system, intake, collector, tell, cancel, scheduler)
     try:
-        result = job.play(system)
+        result = job.play(system, play)
     finally:
         watch.stop()
         intake.close()
@@ -195,7 +223,7 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
         recording.close()
     if watch.error is not None:
         raise watch.error
-    is_over = len(intake.failures) == len(header.series)
+    is_over = len(intake.failures) == len(recording.header.series)
     return Recorded(
         header.id,
         tuple(watch.lines()),
@@ -222,7 +250,7 @@ class _Job:
         strategy: tuple[Loaded, RunConfig] | None,
     ) -> None:
         self._header, self._asked, self._lake = header, asked, lake
-        self._plan = plan_of(header, _plan_settings(asked))
+        self._plan = replace(plan_of(header, _plan_settings(asked)), trailing=asked.trailing)
         self._strategy = strategy
         if strategy is not None:
             loaded, config = strategy
@@ -242,16 +270,10 @@ class _Job:
             for _ in System(self._lake.store, self._plan, {}, supply=supply_of(sample)):
                 pass
 
-    def collector(self, intake: Intake) -> Collector:
+    def collector(self) -> Collector:
         """What builds the bars that the source is not asked for."""
         built = [series for series in self._header.series if series not in self._asked.series]
-        return Collector(
-            intake,
-            built,
-            intake.now_ns,
-            skew_s=self._asked.rules.skew_s,
-            calendars=self._plan.calendars,
-        )
+        return Collector(built, skew_s=self._asked.rules.skew_s, calendars=self._plan.calendars)
 
     def system(self, supply: SupplyMaker) -> System:
         """The system that plays; `UsageError` if the strategy's orders could not be filled."""
@@ -262,11 +284,10 @@ class _Job:
         MarketView(system, config.fill)  # asked now, before anything is recorded
         return system
 
-    def play(self, system: System) -> RunResult | None:
+    def play(self, system: System, play: Callable[[System], None]) -> RunResult | None:
         """Play to the end; what the strategy came to, if there is one."""
         if self._strategy is None:
-            for _ in system:
-                pass
+            play(system)
             return None
         loaded, config = self._strategy
         return run_arrivals(

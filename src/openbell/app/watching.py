@@ -62,7 +62,7 @@ class Line:
 
 
 class Watch:
-    """Finishes bars by the clock, tells how far it is, and ends a recording; on its own thread.
+    """Tells how far a recording is, and ends it; on its own thread.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Watch:
         scheduler: Scheduler,
     ) -> None:
         self.error: Exception | None = None
-        self._header, self._system = header, system
+        self._system = system
         self._intake, self._collector = intake, collector
         self._tell = tell
         self._cancel = cancel or CancelToken()
@@ -105,7 +105,9 @@ class Watch:
 
     def lines(self) -> list[Line]:
         """How far every series is."""
-        return [self._line(series) for series in self._header.series]
+        counts = self._system.counts
+        known = [series for series in self._intake.header.series if str(series) in counts]
+        return [self._line(series) for series in known]
 
     def _run(self) -> None:
         try:
@@ -122,7 +124,6 @@ class Watch:
             return self._is_over
 
     def _look(self) -> None:
-        self._collector.tick()
         self._tell(self.lines())
         if self._intake.now_ns() >= self._stop_ns or self._is_asked():
             self._intake.stop()

@@ -120,7 +120,7 @@ def run_arrivals(  # noqa: PLR0913  # as `run_backtest`
 
 
 def plan_arrivals(config: RunConfig, header: RecordingHeader) -> ReplayPlan:
-    """What a run over arrivals plays: all of them.
+    """What a run over arrivals plays: all of them, and every series from the start.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def plan_arrivals(config: RunConfig, header: RecordingHeader) -> ReplayPlan:
             )
     instruments = [series.instrument for series in header.series]
     return live_plan(
-        header,
+        replace(header, added=0),
         extended=config.hours == "extended",
         derived=config.derived,
         history=config.history,

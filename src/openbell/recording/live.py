@@ -1,15 +1,15 @@
 """Live recording: bars made of trades as they come, and what was recorded as rows of series.
 
-What sources push goes through a `Collector` on its way into the intake: it counts, and builds the
-bars of instruments whose trades come and whose bars do not. A bar is pushed when its time is
-over, by the first trade after it or by the clock; a trade that still comes for it afterwards
+Whatever is received goes through a `Collector` before it is recorded: it counts, and builds the
+bars of instruments whose trades come and whose bars do not. A bar is received when its time is
+over, with the first trade after it or by the clock; a trade that still comes for it afterwards
 gives the bar once more, with other values. A bar during which the connection did not stand all
 the time is left out: it would be a part that looks like a whole. So built bars are arrivals like
 others.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -20,9 +20,11 @@ from openbell.market.arrivals import (
     BAR,
     CONNECTED,
     DISCONNECTED,
+    NO_SERIES,
     QUOTE,
     TRADE,
     Arrival,
+    five,
 )
 from openbell.market.bars import Bar, Bars
 from openbell.market.build import BarBuilder, bins
@@ -31,7 +33,7 @@ from openbell.market.clean import clean
 from openbell.market.instrument import Series
 from openbell.market.moments import END_OF_TIME_NS, SECOND_NS
 from openbell.market.ticks import Quotes, Trade, Trades
-from openbell.ports import Data, Inlet, Manifest, Recording, Store, Version
+from openbell.ports import Data, Manifest, Recording, Store, Version
 
 BUILT = "1m"
 
@@ -51,16 +53,12 @@ class Received(NamedTuple):
 
 
 class Collector:
-    """Stands between sources and the intake: an `Inlet` that counts and builds bars.
+    """Looks through what is received: counts it, and builds bars.
 
     Parameters
     ----------
-    inlet
-        Where everything goes.
     built
         Series of bars to build from the trades of their instruments.
-    now_ns
-        What time it is.
     skew_s
         How far the venue's clock may be ahead. A trade that is further ahead goes into no bar, as
         it is withheld from replays.
@@ -72,58 +70,59 @@ class Collector:
 
     def __init__(
         self,
-        inlet: Inlet,
-        built: Iterable[Series],
-        now_ns: Callable[[], int],
+        built: Iterable[Series] = (),
         *,
         skew_s: float = 1.0,
         settle_s: float = 1.0,
         calendars: Mapping[str, Calendar] | None = None,
     ) -> None:
-        self._inlet = inlet
-        self._now_ns = now_ns
-        self._lock = threading.Lock()
         self._received: dict[Series, Received] = {}
         self._skew_ns, self._settle_ns = round(skew_s * SECOND_NS), round(settle_s * SECOND_NS)
-        self._made = {
-            Series(each.instrument, "trades"): _Made(each, calendars or {}) for each in built
-        }
+        self._made: dict[Series, _Made] = {}
+        for series in built:
+            self.build(series, (calendars or {}).get(str(series.instrument)))
 
-    def push(
-        self,
-        series: Series,
-        what: int,
-        venue_ns: int = 0,
-        values: Sequence[float] = (),
-        sequence: int = 0,
-    ) -> bool:
-        """As `ports.Inlet.push`."""
-        wanted = self._inlet.push(series, what, venue_ns, values, sequence)
-        if wanted and what <= ASKED:
-            self._count(series, venue_ns)
-        made = self._made.get(series)
-        if made is None:
-            return wanted
-        with self._lock:
-            latest_ns = self._now_ns() + self._skew_ns
-            if what == TRADE and venue_ns <= latest_ns:
-                return self._give(made.series, made.add(venue_ns, values, sequence)) and wanted
-            if what in {CONNECTED, DISCONNECTED}:
-                made.whole_ns = latest_ns if what == CONNECTED else END_OF_TIME_NS
-        return wanted
+    def build(self, series: Series, calendar: Calendar | None = None) -> None:
+        """Build these bars, too, from what is received from now on."""
+        made = _Made(series, calendar)
+        self._made = {**self._made, Series(series.instrument, "trades"): made}
 
-    def fail(self, series: Series, error: Exception) -> None:
-        """As `ports.Inlet.fail`; bars built from the series fail with it."""
-        self._inlet.fail(series, error)
-        if series in self._made:
-            self._inlet.fail(self._made[series].series, error)
+    @property
+    def due_ns(self) -> int:
+        """When a bar is finished by the clock; `END_OF_TIME_NS` if none is begun."""
+        ends = (made.end_ns for made in self._made.values())
+        return min((end_ns + self._settle_ns for end_ns in ends if end_ns), default=END_OF_TIME_NS)
 
-    def tick(self) -> None:
-        """Finish the bars that are over by now. To be called some times a second."""
-        with self._lock:
-            by_ns = self._now_ns() - self._settle_ns
-            for made in self._made.values():
-                self._give(made.series, made.over(by_ns))
+    def collect(self, arrivals: Sequence[Arrival], series: Sequence[Series]) -> list[Arrival]:
+        """The bars that are received with the arrivals of one instant.
+
+        Parameters
+        ----------
+        series
+            By ordinal.
+        """
+        receipt_ns = arrivals[0].receipt_ns
+        bars: list[tuple[Series, Bar]] = []
+        for arrival in arrivals:
+            if arrival.series == NO_SERIES:
+                continue
+            one = series[arrival.series]
+            if arrival.what <= ASKED:
+                self._count(one, arrival.venue_ns)
+            if (made := self._made.get(one)) is not None:
+                bars += made.take(arrival, receipt_ns + self._skew_ns)
+        for made in self._made.values():
+            bars += made.over(receipt_ns - self._settle_ns)
+        for one, bar in bars:
+            self._count(one, bar.start_ns)
+        return [
+            Arrival(series.index(one), BAR, bar.start_ns, receipt_ns, 0, five(bar[3:]))
+            for one, bar in bars
+        ]
+
+    def built_of(self, series: Series) -> list[Series]:
+        """The bars that are built from a series; none, or one."""
+        return [self._made[series].series] if series in self._made else []
 
     def received(self, series: Series) -> Received:
         """What came of a series so far."""
@@ -137,15 +136,6 @@ class Collector:
     def _count(self, series: Series, venue_ns: int) -> None:
         self._received[series] = Received(self.received(series).items + 1, venue_ns)
 
-    def _give(self, series: Series, bars: Iterable[Bar]) -> bool:
-        wanted = True
-        for bar in bars:
-            values = bar.open, bar.high, bar.low, bar.close, bar.volume
-            wanted = self._inlet.push(series, BAR, bar.start_ns, values)
-            if wanted:
-                self._count(series, bar.start_ns)
-        return wanted
-
 
 class _Made:
     """The bars of one instrument, built from those trades that are in order.
@@ -158,21 +148,33 @@ class _Made:
         How many bars were no wholes.
     """
 
-    def __init__(self, series: Series, calendars: Mapping[str, Calendar]) -> None:
+    def __init__(self, series: Series, calendar: Calendar | None) -> None:
         self.series = series
         self.whole_ns = END_OF_TIME_NS
         self.left_out = 0
         self._name = str(series.instrument)
-        self._builder = BarBuilder(series, calendar=calendars.get(self._name))
+        self._builder = BarBuilder(series, calendar=calendar)
         self._newest_ns = 0
         self._highest = 0
         self._told: Bar | None = None
 
-    def add(self, time_ns: int, values: Sequence[float], number: int) -> list[Bar]:
-        """Take a trade in; the bars that are finished by it.
+    @property
+    def end_ns(self) -> int:
+        """When the bar in progress is over, if that was not told yet; else 0."""
+        bar = self._builder.in_progress()
+        return bar.end_ns if bar is not None and bar != self._told else 0
 
-        As in replays, trades older than the newest and those that are corrupt are left out.
+    def take(self, arrival: Arrival, latest_ns: int) -> list[tuple[Series, Bar]]:
+        """Take a trade or a note in; the bars that are finished by it.
+
+        As in replays, trades that are later than a moment are left out, and so are those older
+        than the newest and those that are corrupt.
         """
+        _, what, time_ns, _, number, values = arrival
+        if what in {CONNECTED, DISCONNECTED}:
+            self.whole_ns = latest_ns if what == CONNECTED else END_OF_TIME_NS
+        if what != TRADE or time_ns > latest_ns:
+            return []
         price, size = values[0], values[1]
         if not isfinite(price + size) or size < 0:
             return []
@@ -181,12 +183,12 @@ class _Made:
         self._newest_ns, self._highest = time_ns, max(number, self._highest)
         return self._news(self._builder.add(Trade(self._name, time_ns, price, size, 0)))
 
-    def over(self, by_ns: int) -> list[Bar]:
+    def over(self, by_ns: int) -> list[tuple[Series, Bar]]:
         """The bar in progress, if it had ended by a moment. It stays open for trades to come."""
         bar = self._builder.in_progress()
         return self._news([bar]) if bar is not None and bar.end_ns <= by_ns else []
 
-    def _news(self, bars: list[Bar]) -> list[Bar]:
+    def _news(self, bars: list[Bar]) -> list[tuple[Series, Bar]]:
         """Those that were not told before, with these values; only wholes."""
         found = []
         for bar in bars:
@@ -195,7 +197,7 @@ class _Made:
             again = self._told is not None and self._told.start_ns == bar.start_ns
             self._told = bar
             if bar.start_ns >= self.whole_ns:
-                found.append(bar)
+                found.append((self.series, bar))
             elif not again:
                 self.left_out += 1
         return found
@@ -211,14 +213,14 @@ def recorded(recording: Recording) -> dict[Series, Data]:
     first, of quotes that say the same as the one before the first. What breaks a rule of its kind
     is left out, as in every import; what is only withheld from replays is not.
     """
-    series = recording.header.series
-    items: list[list[Arrival]] = [[] for _ in series]
+    items: defaultdict[int, list[Arrival]] = defaultdict(list)
     for block in recording.read():
         for arrival in block:
             if arrival.what <= ASKED:
                 items[arrival.series].append(arrival)
     return {
-        s: clean(_rows(s, list(_once(found)))).data for s, found in zip(series, items, strict=True)
+        series: clean(_rows(series, list(_once(items[ordinal])))).data
+        for ordinal, series in enumerate(recording.header.series)
     }
 
 

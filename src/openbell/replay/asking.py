@@ -39,17 +39,20 @@ class Missing:
         Where they are asked for; None if nobody can be asked.
     """
 
-    def __init__(
-        self, feeds: Sequence[LiveFeed], turns: Sequence[Turns], rules: Rules, ask: Ask | None
-    ) -> None:
+    def __init__(self, turns: Sequence[Turns], rules: Rules, ask: Ask | None) -> None:
         self.due_ns = START_OF_TIME_NS if ask else END_OF_TIME_NS
-        self._feeds = [feed for feed in feeds if feed.series.is_bars]
+        self._feeds: list[LiveFeed] = []
         self._turns = turns
         self._ask = ask
         self._ask_ns = round(rules.ask_s * SECOND_NS)
         self._grace_ns = round(rules.grace_s * SECOND_NS)
         self._retries = rules.retries
         self._asked: dict[tuple[Series, int], int] = {}
+
+    def join(self, feed: LiveFeed) -> None:
+        """Look after this feed, too, if its series is one of bars."""
+        if feed.series.is_bars:
+            self._feeds.append(feed)
 
     def ask_for(self, now_ns: int) -> None:
         """Ask for what is missing, if it is time."""

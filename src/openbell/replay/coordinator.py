@@ -83,7 +83,9 @@ class Coordinator:
     followers
         Who else gets every slice.
     before_chunk
-        Called before a chunk is loaded, while everything stands as the one before left it.
+        Called before a chunk is waited for, while everything stands as the one before left it.
+    before_load
+        Called when it is due, right before it is loaded.
     """
 
     def __init__(  # it brings all parts of a replay together
@@ -101,6 +103,7 @@ class Coordinator:
         self.open_sessions: list[int] = []
         self.followers: list[Follower] = []
         self.before_chunk: Callable[[], None] = lambda: None
+        self.before_load: Callable[[], None] = lambda: None
         self._hand = hand
         self._windows = windows
         self._session_data = session_data
@@ -135,6 +138,7 @@ class Coordinator:
         for chunk in chunks:
             self.before_chunk()
             self._approach(chunk)
+            self.before_load()
             self._load(chunk)
             for step in chunk.steps:
                 if cancel is not None:

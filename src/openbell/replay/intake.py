@@ -28,7 +28,8 @@ from openbell.market.arrivals import (
 from openbell.market.errors import ReplayError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.moments import SECOND_NS
-from openbell.ports import Recording
+from openbell.ports import Recording, RecordingHeader
+from openbell.recording.live import Collector
 from openbell.replay.scheduler import Scheduler, Threads
 
 _HOUR_S = 3600.0
@@ -48,6 +49,11 @@ class Arriving(Protocol):
 
     is_live: bool
 
+    @property
+    def header(self) -> RecordingHeader:
+        """Of the recording that they are written to, or come from: by ordinal, the series."""
+        ...
+
     def take(self, due_ns: int) -> Sequence[Arrival]:
         """The next arrivals; all there are of an instant of receipt, and none if it is over.
 
@@ -59,7 +65,7 @@ class Arriving(Protocol):
         ...
 
     def register(self, series: Series) -> None:
-        """Let a series that was cancelled come in again."""
+        """Let a series come in: a new one, or one that was cancelled."""
         ...
 
     def cancel(self, series: Series) -> None:
@@ -81,6 +87,8 @@ class Intake:
     utc_ns
         What time it is now: nanoseconds since 1970-01-01 UTC. From here on the scheduler's
         elapsed time is added.
+    collector
+        Looks through what is received, and builds bars.
     capacity
         How many items may wait.
 
@@ -98,6 +106,7 @@ class Intake:
         utc_ns: int,
         scheduler: Scheduler | None = None,
         *,
+        collector: Collector | None = None,
         capacity: int = 10_000,
     ) -> None:
         self.is_live = True
@@ -105,6 +114,7 @@ class Intake:
         self.deepest = 0
         self.waits = 0
         self._recording = recording
+        self._collector = collector or Collector()
         self._ordinals = {series: k for k, series in enumerate(recording.header.series)}
         self._registered = set(self._ordinals)
         self._scheduler = scheduler or Threads()
@@ -115,6 +125,11 @@ class Intake:
         self._line: list[_Item] = []
         self._is_over = False  # nothing more is let in
         self._is_closed = False  # nothing more is handed out
+
+    @property
+    def header(self) -> RecordingHeader:
+        """As `Arriving.header`."""
+        return self._recording.header
 
     def now_ns(self) -> int:
         """The time in UTC, as receipts are stamped."""
@@ -141,22 +156,38 @@ class Intake:
             return self._put(item)
 
     def fail(self, series: Series, error: Exception) -> None:
-        """As `ports.Inlet.fail`. When every series has failed, the run is stopped."""
+        """As `ports.Inlet.fail`; bars built from the series fail with it.
+
+        When every series has failed, the run is stopped.
+        """
         self._require(series, FAILED)
         with self._monitor:
-            self.failures[series] = error
-            self._put((self._ordinals[series], FAILED, 0, 0, ()))
+            for each in (series, *self._collector.built_of(series)):
+                self.failures[each] = error
+                self._put((self._ordinals[each], FAILED, 0, 0, ()))
         if len(self.failures) == len(self._ordinals):
             self.stop()
 
     # What the run's owner does
 
     def register(self, series: Series) -> None:
-        """Let a series that was cancelled come in again; `UsageError` if it does already."""
-        self._require(series, REGISTERED)
+        """Let a series come in: a new one, or one that was cancelled.
+
+        A new one is announced to the recording first. `System.register` looks whether it can be
+        played, and comes here.
+
+        Raises
+        ------
+        UsageError
+            If it comes in already, or one of its kind of the same instrument does.
+        ReplayError
+            If it is new, and the run is over.
+        """
         with self._monitor:
             if series in self._registered:
                 raise UsageError(f"{series} is registered already", hint="a stream comes in once")
+            if series not in self._ordinals:
+                self._announce(series)
             self._registered.add(series)
             self._put((self._ordinals[series], REGISTERED, 0, 0, ()))
 
@@ -185,6 +216,7 @@ class Intake:
 
     def take(self, due_ns: int) -> Sequence[Arrival]:
         """As `Arriving.take`; what is handed out is in the recording."""
+        due_ns = min(due_ns, self._collector.due_ns)
         with self._monitor:
             while not self._line and not self._is_closed and (left := due_ns - self.now_ns()) > 0:
                 self._monitor.wait(min(left / SECOND_NS, _HOUR_S))
@@ -195,8 +227,24 @@ class Intake:
         self._last_ns = receipt_ns = max(self.now_ns(), self._last_ns + 1)
         arrivals = [Arrival(s, w, at, receipt_ns, n, five(v)) for s, w, at, n, v in items]
         arrivals = arrivals or [Arrival(NO_SERIES, PASSED, 0, receipt_ns)]
+        built = self._collector.collect(arrivals, self.header.series)
+        end = len(arrivals) - (arrivals[-1].what == STOPPED)
+        arrivals[end:end] = built  # nothing comes after the end
         self._recording.append(arrivals)
         return arrivals
+
+    def _announce(self, series: Series) -> None:
+        require_live(series)
+        for known in self._ordinals:
+            if known.instrument == series.instrument and _data(known) == _data(series):
+                raise UsageError(
+                    f"{series} cannot come in beside {known}",
+                    hint="play one series of bars, one of trades and one of quotes per instrument",
+                )
+        if self._is_over:
+            raise ReplayError("the run is over", hint="begin another, with this series")
+        self._recording.announce(series)
+        self._ordinals[series] = len(self._ordinals)
 
     def _put(self, item: _Item) -> bool:
         if not self._is_over:
@@ -211,8 +259,7 @@ class Intake:
                 f"{series} was not announced",
                 hint=f"announced are {', '.join(map(str, self._ordinals))}",
             )
-        own = _DATA.get(series.kind, (BAR, ASKED))
-        if what not in NAMES or (what <= ASKED and what not in own):
+        if what not in NAMES or (what <= ASKED and what not in _data(series)):
             raise UsageError(f"{series} cannot hold a {NAMES.get(what, what)}")
 
 
@@ -221,8 +268,14 @@ class Played:
 
     def __init__(self, recording: Recording) -> None:
         self.is_live = False
+        self._recording = recording
         self._arrivals: Iterator[Arrival] = chain.from_iterable(recording.read())
         self._next: Arrival | None = next(self._arrivals, None)
+
+    @property
+    def header(self) -> RecordingHeader:
+        """As `Arriving.header`."""
+        return self._recording.header
 
     def take(self, due_ns: int) -> Sequence[Arrival]:  # noqa: ARG002  # it is in the recording
         """As `Arriving.take`: some thousand at a time."""
@@ -245,6 +298,19 @@ class Played:
     def close(self) -> None:
         """Read no more."""
         self._next = None
+
+
+def require_live(series: Series) -> None:
+    """Raise `UsageError` for bars that are a day or wider: they cannot come live."""
+    if series.is_bars and not series.timeframe.is_intraday:
+        raise UsageError(
+            f"{series} cannot come live", hint="play narrower bars, and derive the wider"
+        )
+
+
+def _data(series: Series) -> tuple[int, ...]:
+    """What a series can hold."""
+    return _DATA.get(series.kind, (BAR, ASKED))
 
 
 def _recorded(series: Series) -> ReplayError:

@@ -6,17 +6,20 @@
    missing is asked for again (`asking.py`).
 4. What has become known is cut off as a chunk, released and sealed as in any other replay.
 
+A series that is registered on the way plays from its registration on, which is an arrival, too.
+
 All moments follow from the arrivals and the calendars. The instants at which nothing arrives but
 something is due are arrivals, too, so that a recording tells how far the run got.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
 
 from openbell.market.arrivals import CANCELLED, CONNECTED, PASSED, REGISTERED, STOPPED, Arrival
+from openbell.market.calendars import Calendar
 from openbell.market.errors import BadDataError, UsageError
 from openbell.market.instrument import Pin, Series
 from openbell.market.moments import END_OF_TIME_NS, SECOND_NS, START_OF_TIME_NS
@@ -26,7 +29,7 @@ from openbell.replay import kernels
 from openbell.replay.agenda import Agenda
 from openbell.replay.asking import Ask, Missing
 from openbell.replay.chunk import Chunk, Rolled, Rows, Track, prepare
-from openbell.replay.intake import Arriving
+from openbell.replay.intake import Arriving, require_live
 from openbell.replay.live_feeds import (
     LiveAsides,
     LiveDerived,
@@ -43,14 +46,14 @@ _Stream = LiveFeed | LiveDerived | LiveRevisions | LiveDerivedRevisions | LiveAs
 
 
 def live_plan(header: RecordingHeader, **plan: Any) -> ReplayPlan:
-    """What a recording, and the live run it is made of, plays.
+    """What a recording, and the live run it is made of, plays at its start.
 
     Parameters
     ----------
     plan
         More of a `ReplayPlan`: derived timeframes, hours, calendars.
     """
-    pins = tuple(Pin(series, 1) for series in header.series)
+    pins = tuple(Pin(series, 1) for series in header.at_start)
     return ReplayPlan(pins, header.start_ns, header.end_ns, **plan)
 
 
@@ -116,30 +119,30 @@ class LiveSupply(Supply):
         ask: Ask | None,
         system: tuple[ReplayPlan, Cast, Agenda],
     ) -> None:
-        plan, casting, agenda = system
+        plan, _, agenda = system
         _require_playable(plan)
+        super().__init__(plan, (), agenda, ())
+        self._arriving = arriving
+        self.is_live = arriving.is_live
+        self._rules = rules
         sessions = len(agenda.sessions)
         opens, closes = np.full((2, sessions), END_OF_TIME_NS)
         self._rolled = Rolled(opens, closes, np.zeros(sessions, np.int64))
-        hours = [Hours(agenda.of(k)) for k in range(len(casting.calendars))]
-        self._feeds = [self._feed(pin, casting, hours, rules) for pin in plan.pins]
-        streams = [s for f in self._feeds for s in self._streams_of(f, plan, casting, rules)]
-        super().__init__((), agenda, ())
-        self._live = in_order(streams)
-        self.streams = tuple(self._live)
-        self._derived = [s for s in self._live if isinstance(s, LiveDerived)]
-        self._arriving = arriving
-        self.is_live = arriving.is_live
+        self._hours = [Hours(agenda.of(k)) for k in range(len(agenda.calendars))]
         self._turns = [
-            Turns(own.sessions, self._of(k), plan.start_ns, self._rolled, rules)
-            for k, own in enumerate(hours)
+            Turns(own.sessions, plan.start_ns, self._rolled, rules) for own in self._hours
         ]
-        self._missing = Missing(self._feeds, self._turns, rules, ask)
+        self._missing = Missing(self._turns, rules, ask)
         self._now_ns = START_OF_TIME_NS
+        self._feeds: list[LiveFeed] = []
+        self._live: list[_Stream] = []
+        for count in range(1, len(plan.pins) + 1):
+            self._join(replace(plan, pins=plan.pins[:count]))
+        for feed in self._feeds[len(arriving.header.at_start) :]:
+            feed.gate.is_registered = False  # it will be
 
     def chunks(self, after_ns: int = START_OF_TIME_NS) -> Iterator[Chunk]:
         """As `Supply.chunks`, whenever something has become known."""
-        tracks = [stream.track for stream in self.streams]
         begin_ns = START_OF_TIME_NS
         try:
             for now_ns in self._as_it_comes():
@@ -151,6 +154,7 @@ class LiveSupply(Supply):
                         continue
                 rows = self._take(until_ns)
                 if self._has_news(rows, begin_ns, until_ns):
+                    tracks = [stream.track for stream in self._live]
                     yield prepare(tracks, rows, self._agenda, begin_ns, until_ns, self._rolled)
                 begin_ns = until_ns
             for feed in self._feeds:
@@ -159,7 +163,15 @@ class LiveSupply(Supply):
             self.close()
 
     def register(self, series: Series) -> None:
-        """Let a series that was cancelled come in again."""
+        """Let a series come in: a new one, or one that was cancelled.
+
+        Raises
+        ------
+        UsageError
+            If it cannot be played here: nothing has changed then.
+        """
+        if series not in self._arriving.header.series:
+            self._made(self.plan.with_pin(Pin(series, 1)))
         self._arriving.register(series)
 
     def cancel(self, series: Series) -> None:
@@ -177,6 +189,11 @@ class LiveSupply(Supply):
         while not self._is_over:
             arrivals = self._arriving.take(self._due_ns())
             for arrival in arrivals:
+                if not self._reach(arrival.receipt_ns):
+                    break
+                if self._is_new(arrival):
+                    yield self._now_ns - 1  # what was known before is seen without it
+                    self._register(arrival.series)
                 self._receive(arrival)
             self._go_to(self._now_ns)
             if not arrivals:  # broken off: what is left gets a digest, too
@@ -196,13 +213,11 @@ class LiveSupply(Supply):
         return min(
             *(turns.due_ns(self._now_ns) for turns in self._turns),
             *(feed.due_ns for feed in self._feeds),
-            *(derived.due_ns for derived in self._derived),
+            *(stream.due_ns for stream in self._live if isinstance(stream, LiveDerived)),
             self._missing.due_ns,
         )
 
     def _receive(self, arrival: Arrival) -> None:
-        if arrival.receipt_ns > self._now_ns and not self._reach(arrival.receipt_ns):
-            return
         if arrival.what in {PASSED, STOPPED}:
             return
         feed = self._feeds[arrival.series]
@@ -216,6 +231,8 @@ class LiveSupply(Supply):
 
     def _reach(self, receipt_ns: int) -> bool:
         """Let happen what does before an arrival; say whether the run goes on until then."""
+        if receipt_ns <= self._now_ns:
+            return True
         self._go_to(receipt_ns - 1)
         if self._is_over:
             self._now_ns = max(turns.turned_ns for turns in self._turns)
@@ -250,40 +267,63 @@ class LiveSupply(Supply):
         closing = (closes > begin_ns) & (closes <= until_ns)
         return bool(opening.any() or closing.any() or any(len(r.known_ns) for r in rows))
 
-    # How it is built
+    # What is played
 
-    def _feed(self, pin: Pin, casting: Cast, hours: Sequence[Hours], rules: Rules) -> LiveFeed:
-        number = casting.instruments.index(pin.series.instrument)
-        calendar = casting.calendar_of[number]
-        track = Track(KINDS.get(pin.series.kind, kernels.BAR), number, 0)
-        gate = Gate(pin.series, hours[calendar], rules)
-        return LiveFeed(track, pin.series, calendar, gate, self._rolled)
+    def _is_new(self, arrival: Arrival) -> bool:
+        return arrival.what == REGISTERED and arrival.series >= len(self._feeds)
 
-    def _streams_of(
-        self, feed: LiveFeed, plan: ReplayPlan, casting: Cast, rules: Rules
-    ) -> Iterator[_Stream]:
+    def _register(self, ordinal: int) -> None:
+        """Play one more series, from now on."""
+        header = self._arriving.header
+        if not len(self._feeds) == ordinal < len(header.series):
+            raise BadDataError(
+                f"recording {header.id} names {len(header.series)} series, and registers another",
+                hint="its header is older than its arrivals: bring it back from a copy",
+            )
+        self._join(self.plan.with_pin(Pin(header.series[ordinal], 1)))
+
+    def _join(self, plan: ReplayPlan) -> None:
+        """Play the last stream of a plan, too."""
+        feed, streams = self._made(plan)
+        self._feeds.append(feed)
+        self._turns[feed.calendar].join(feed)
+        self._missing.join(feed)
+        self._live = in_order([*self._live, *streams])
+        self.plan, self.streams = plan, tuple(self._live)
+
+    def _made(self, plan: ReplayPlan) -> tuple[LiveFeed, list[_Stream]]:
+        """What plays the last stream of a plan."""
+        series = plan.pins[-1].series
+        require_live(series)
+        book = plan.calendar_of(series.instrument)
+        if book not in self._agenda.calendars:
+            raise UsageError(
+                f"{series} has other sessions than this run",
+                hint="begin a run with both from the start",
+            )
+        instruments = dict.fromkeys(pin.series.instrument for pin in plan.pins)
+        number = list(instruments).index(series.instrument)
+        calendar = self._agenda.calendars.index(book)
+        track = Track(KINDS.get(series.kind, kernels.BAR), number, 0)
+        gate = Gate(series, self._hours[calendar], self._rules)
+        feed = LiveFeed(track, series, calendar, gate, self._rolled)
+        return feed, list(self._streams_of(feed, book))
+
+    def _streams_of(self, feed: LiveFeed, book: Calendar) -> Iterator[_Stream]:
         yield from (feed, LiveAsides(feed))
         if not feed.series.is_bars:
             return
         yield LiveRevisions(feed)
-        for at, code in enumerate(dict.fromkeys(plan.derived), 1):
+        grace_ns = round(self._rules.grace_s * SECOND_NS)
+        for at, code in enumerate(dict.fromkeys(self.plan.derived), 1):
             track = Track(kernels.DERIVED, feed.track.instrument, at)
-            book = casting.calendars[feed.calendar]
-            derived = LiveDerived(
-                track, feed, timeframe(code), book, round(rules.grace_s * SECOND_NS)
-            )
+            derived = LiveDerived(track, feed, timeframe(code), book, grace_ns)
             yield from (derived, LiveDerivedRevisions(derived))
-
-    def _of(self, calendar: int) -> list[LiveFeed]:
-        return [feed for feed in self._feeds if feed.calendar == calendar]
 
 
 def _require_playable(plan: ReplayPlan) -> None:
     for pin in plan.pins:
-        if pin.series.is_bars and not pin.series.timeframe.is_intraday:
-            raise UsageError(
-                f"{pin.series} cannot come live", hint="play narrower bars, and derive the wider"
-            )
+        require_live(pin.series)
     if plan.fill:
         raise UsageError(
             f"{plan.fill[0]} cannot fill a live run", hint="missing bars are asked for again"

@@ -1,10 +1,10 @@
 """What a replay plays: pins, range, hours, and what is kept at hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from openbell.market.calendars import Calendar
-from openbell.market.instrument import Pin, Series
+from openbell.market.calendars import Calendar, calendar
+from openbell.market.instrument import Instrument, Pin, Series
 from openbell.market.moments import MINUTE_NS
 
 
@@ -65,3 +65,15 @@ class ReplayPlan:
     check_ns: int = MINUTE_NS
     retries: int = 5
     cancelled: Mapping[Series, int] = field(default_factory=dict)
+
+    def calendar_of(self, instrument: Instrument) -> Calendar:
+        """Whose sessions an instrument has."""
+        return self.calendars.get(str(instrument)) or calendar(instrument.place.calendar)
+
+    def with_pin(self, pin: Pin) -> "ReplayPlan":
+        """The same, and one stream more; it has the hours of the others of its calendar."""
+        new = pin.series.instrument
+        played = (each.series.instrument for each in self.pins)
+        alike = [each for each in played if each.place.calendar == new.place.calendar]
+        hours = {str(new): self.calendar_of(alike[0])} if alike else {}
+        return replace(self, pins=(*self.pins, pin), calendars={**hours, **self.calendars})

@@ -112,13 +112,12 @@ class Window:
         for name, value in zip(_STATE, state, strict=True):
             setattr(self, name, value)
 
-    def cut(self, position: int, revisions: int | None) -> None:
-        """Forget what is not known yet; be fed by these tracks from the next chunk on."""
+    def cut(self) -> None:
+        """Forget what is not known yet."""
         known, fresh = self.known, self._fresh
         self._parts, self._sessions = [self._data.take(slice(known))], [self._session[:known]]
         self._newest = self._newest.take(slice(known - self._tail))
         self._revised = picked(self._revised, slice(fresh))
-        self.position, self.revisions = position, revisions
 
     def _leave(self, rows: int) -> None:
         """Leave out the oldest rows."""
@@ -441,14 +440,15 @@ class SessionData:
 
     def mark(self) -> tuple[Any, ...]:
         """Where it stands, for `go_back`."""
-        return self._played, [tuple(data.historical) for data in self.instruments.values()]
+        return self._played, {n: tuple(data.historical) for n, data in self.instruments.items()}
 
     def go_back(self, mark: tuple[Any, ...]) -> None:
         """Stand where it stood at a mark."""
         played, historical = mark
-        for data, found in zip(self.instruments.values(), historical, strict=True):
+        self.instruments = {name: self.instruments[name] for name in historical}
+        for name, data in self.instruments.items():
             data.historical.clear()
-            data.historical.extend(found)
+            data.historical.extend(historical[name])
         self._turn(played)
 
     def _turn(self, played: Played | None) -> None:

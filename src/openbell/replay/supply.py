@@ -97,6 +97,8 @@ class Supply:
 
     Parameters
     ----------
+    plan
+        What is asked for.
     streams
         One per track, in the order of rule 4; base feeds stand before what is derived of them.
     agenda
@@ -112,7 +114,10 @@ class Supply:
 
     is_live = False
 
-    def __init__(self, streams: Sequence[_Stored], agenda: Agenda, cuts: Iterable[int]) -> None:
+    def __init__(
+        self, plan: ReplayPlan, streams: Sequence[_Stored], agenda: Agenda, cuts: Iterable[int]
+    ) -> None:
+        self.plan = plan
         self.streams: tuple[Stream, ...] = tuple(streams)
         self._stored = tuple(streams)
         self._agenda = agenda
@@ -179,7 +184,7 @@ def stored_supply(store: ReadStore, plan: ReplayPlan, casting: Cast, agenda: Age
     _require_used(plan, casting)
     streams = in_order(streams)
     per_chunk = plan.sessions_per_chunk or _sessions_per_chunk(streams, agenda)
-    return Supply(streams, agenda, agenda.chunk_ends(per_chunk))
+    return Supply(plan, streams, agenda, agenda.chunk_ends(per_chunk))
 
 
 def _span(plan: ReplayPlan, agenda: Agenda, calendar: int, series: Series) -> tuple[int, int]:

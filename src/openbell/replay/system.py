@@ -2,20 +2,19 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Literal, NamedTuple, Self
 
-from openbell.market.calendars import Calendar, calendar
 from openbell.market.errors import CancelledError, ReplayError, UsageError
-from openbell.market.instrument import Instrument, Pin, Series
+from openbell.market.instrument import Pin, Series
 from openbell.market.moments import SECOND_NS, START_OF_TIME_NS
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
 from openbell.replay import kernels
 from openbell.replay.agenda import plan_agenda
-from openbell.replay.chunk import Chunk, Rows, Step
+from openbell.replay.chunk import Chunk, Rows, Step, Track
 from openbell.replay.clock import Clock, Hand
 from openbell.replay.coordinator import Coordinator, SessionEnded
 from openbell.replay.feed import Counts, Feed
@@ -28,7 +27,7 @@ from openbell.replay.prefetch import Prefetcher
 from openbell.replay.scheduler import Scheduler, Threads
 from openbell.replay.session_data import SessionData, Window
 from openbell.replay.slices import Slice, SliceMaker
-from openbell.replay.supply import Cast, Supply, SupplyMaker, cast, stored_supply
+from openbell.replay.supply import Cast, Stream, Supply, SupplyMaker, cast, stored_supply
 from openbell.replay.tape import Tape, genesis
 
 __all__ = ["ReplayPlan", "State", "System"]
@@ -47,18 +46,32 @@ class _Checkpoint(NamedTuple):
     kept: Any
 
 
-class _Counted(NamedTuple):
-    """A chunk, and what had been counted when it was prepared."""
+class _Prepared(NamedTuple):
+    """A chunk, what it is played from, and what had been counted when it was prepared."""
 
     chunk: Chunk
+    plan: ReplayPlan
+    streams: tuple[Stream, ...]
     counts: Mapping[str, Counts]
     upkeep: Mapping[str, UpkeepCounts]
 
 
-def _counted(supply: Supply, chunk: Chunk) -> _Counted:
-    if supply.is_live:  # what arrives is counted at once
-        return _Counted(chunk, supply.counts, supply.upkeep)
-    return _Counted(chunk, copy.deepcopy(supply.counts), copy.deepcopy(supply.upkeep))
+def _prepared(supply: Supply, chunk: Chunk) -> _Prepared:
+    counts, upkeep = supply.counts, supply.upkeep
+    if not supply.is_live:  # what arrives is counted at once
+        counts, upkeep = copy.deepcopy(counts), copy.deepcopy(upkeep)
+    return _Prepared(chunk, supply.plan, supply.streams, counts, upkeep)
+
+
+def _cast_of(plan: ReplayPlan) -> Cast:
+    return cast((pin.series for pin in plan.pins), plan.calendar_of)
+
+
+def _fixed() -> UsageError:
+    return UsageError(
+        "the streams of this replay are fixed",
+        hint="a replay with a pace, and without a strategy, can change them",
+    )
 
 
 class System:
@@ -111,8 +124,8 @@ class System:
         self.has_fixed_streams = False
         self._store = store
         self._scheduler = scheduler or Threads()
-        self._turn_to(cast((pin.series for pin in plan.pins), self._calendar))
-        self.calendars = self._cast.calendars
+        self._asked = plan
+        self.calendars = _cast_of(plan).calendars
         self.agenda = plan_agenda(
             self.calendars,
             plan.start_ns,
@@ -127,18 +140,19 @@ class System:
                 "a live run cannot be paced, paused or sought",
                 hint="record it, and replay the recording",
             )
-        self.tracks = tuple(stream.track for stream in self._supply.streams)
         self._hand = Hand(int(self.agenda.open_ns[0]))
         self.clock = Clock(self._hand)
         self.tape = Tape(genesis(settings))
-        self._windows = self._make_windows()
+        self.tracks: tuple[Track, ...] = ()
+        self._windows: list[Window] = []
         self.session_data = [SessionData(c.name, plan.trailing) for c in self.calendars]
-        self._hold_windows()
+        self._show(plan, self._supply.streams)
         self.coordinator = Coordinator(
             self._hand, self._windows, self.session_data, self.tape, pace, plan.start_ns
         )
-        self._prefetch: Prefetcher[_Counted] | None = None
-        self._counted: _Counted | None = None
+        self.coordinator.before_load = self._show_prepared
+        self._prefetch: Prefetcher[_Prepared] | None = None
+        self._prepared: _Prepared | None = None
         self._is_stopped = False
         self._first_ns = START_OF_TIME_NS
         self._checkpoints: list[_Checkpoint] = []
@@ -156,7 +170,7 @@ class System:
     @property
     def counts(self) -> Mapping[str, Counts]:
         """What became of the rows read, by series, up to the chunk that is played."""
-        return self._counted.counts if self._counted else self._supply.counts
+        return self._prepared.counts if self._prepared else self._supply.counts
 
     @property
     def prefetch_wait_s(self) -> float:
@@ -171,19 +185,18 @@ class System:
     @property
     def upkeep(self) -> Mapping[str, UpkeepCounts]:
         """What upkeep found missing and filled, by series; of those alone that can be filled."""
-        return self._counted.upkeep if self._counted else self._supply.upkeep
+        return self._prepared.upkeep if self._prepared else self._supply.upkeep
 
     def track(self, instrument: int, kind: str = "") -> int:
         """Position of a track: base bars by default, else a timeframe, ``trades`` or ``quotes``."""
-        streams = self._supply.streams
-        for position, stream in enumerate(streams):
+        for position, stream in enumerate(self._streams):
             if stream.track.instrument == instrument and (
                 stream.series.kind == kind or (not kind and stream.track.kind == kernels.BAR)
             ):
                 return position
         raise UsageError(
             f"{kind or 'bars'} of {self.names[instrument]} is not played",
-            hint=f"played are {', '.join(str(s.series) for s in streams)}",
+            hint=f"played are {', '.join(str(s.series) for s in self._streams)}",
         )
 
     def window(self, track: int) -> Window:
@@ -255,12 +268,12 @@ class System:
             self._require_running()
         self._require_running()
 
-    def _chunks(self, prefetch: Prefetcher[_Counted]) -> Iterator[Chunk]:
-        for counted in prefetch:
-            self._counted = counted
-            yield counted.chunk
+    def _chunks(self, prefetch: Prefetcher[_Prepared]) -> Iterator[Chunk]:
+        for prepared in prefetch:
+            self._prepared = prepared
+            yield prepared.chunk
         if not self._is_stopped:
-            self._counted = None  # all there is
+            self._prepared = None  # all there is
 
     def _require_running(self) -> None:
         if self._is_stopped and not self._supply.is_live:
@@ -332,12 +345,14 @@ class System:
         ------
         UsageError
             If it is or was played, or its sessions are not, or the streams cannot be changed.
-            In a live run: if it was not cancelled before.
+            What was cancelled in a live run can be registered again.
         """
         if isinstance(self._supply, LiveSupply):
+            if self.has_fixed_streams and pin.series not in self._known_series:
+                raise _fixed()
             self._supply.register(pin.series)
             return
-        if self._calendar(pin.series.instrument) not in self.calendars:
+        if self.plan.with_pin(pin).calendar_of(pin.series.instrument) not in self.calendars:
             raise UsageError(
                 f"{pin.series} has other sessions than this replay",
                 hint="begin a replay that plays both from the start",
@@ -371,10 +386,7 @@ class System:
 
     def _change(self, change: Callable[[], None]) -> None:
         if self.pace is None or self.has_fixed_streams:
-            raise UsageError(
-                "the streams of this replay are fixed",
-                hint="a replay with a pace, and without a strategy, can change them",
-            )
+            raise _fixed()
         change()
         self.pace.interrupt()
 
@@ -409,33 +421,24 @@ class System:
         self._prefetch = self._prepare(after_ns)
         self._prefetch.waited_ns = waited_ns
 
-    def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[_Counted]:
-        chunks = map(partial(_counted, self._supply), self._supply.chunks(after_ns))
+    def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[_Prepared]:
+        chunks = map(partial(_prepared, self._supply), self._supply.chunks(after_ns))
         return Prefetcher(chunks, self._scheduler, ahead=self.plan.prefetch)
 
     def _change_streams(self) -> None:
         """Go on with other streams; there is no going back over the change."""
         at_ns = self.clock.now()
         with self._changes:
-            self.plan = replace(
-                self.plan,
-                pins=(*self.plan.pins, *self._registered),
-                cancelled={**self.plan.cancelled, **dict.fromkeys(self._cancelled, at_ns)},
-            )
+            plan = reduce(ReplayPlan.with_pin, self._registered, self._asked)
+            cancelled = {**plan.cancelled, **dict.fromkeys(self._cancelled, at_ns)}
+            self._asked = replace(plan, cancelled=cancelled)
             self._registered, self._cancelled = [], []
-        self._turn_to(cast((p.series for p in self.plan.pins), self._calendar))
-        before = dict(zip(self.tracks, self._windows, strict=True))
         self.tape.cut(self._hand.slice)
+        for window in self._windows:
+            window.cut()
         self._first_ns = at_ns + 1
         self._begin_again(self._first_ns)
-        self.tracks = tuple(stream.track for stream in self._supply.streams)
-        made = self._make_windows()
-        for k, (track, window) in enumerate(zip(self.tracks, made, strict=True)):
-            if track in before:
-                before[track].cut(window.position, window.revisions)
-                made[k] = before[track]
-        self._windows[:] = made
-        self._hold_windows()
+        self._show(self._asked, self._supply.streams)
         self._checkpoints.clear()
 
     def _slices(self) -> Iterator[Slice]:
@@ -458,6 +461,7 @@ class System:
 
     def _parts(self) -> tuple[Any, ...]:
         return (
+            (self.plan, self._streams),
             (self._hand.times_ns, self._hand.slice),
             self.tape.mark(),
             [window.mark() for window in self._windows],
@@ -466,7 +470,9 @@ class System:
         )
 
     def _restore(self, parts: tuple[Any, ...]) -> None:
-        (self._hand.times_ns, self._hand.slice), tape, windows, session_data, coordinator = parts
+        shown, now, tape, windows, session_data, coordinator = parts
+        self._show(*shown)
+        self._hand.times_ns, self._hand.slice = now
         self.tape.go_back(tape)
         for window, mark in zip(self._windows, windows, strict=True):
             window.go_back(mark)
@@ -476,36 +482,42 @@ class System:
 
     # How it is built
 
-    def _turn_to(self, casting: Cast) -> None:
-        self._cast = casting
-        self.instruments, self.names = casting.instruments, casting.names
-
-    def _calendar(self, instrument: Instrument) -> Calendar:
-        return self.plan.calendars.get(str(instrument)) or calendar(instrument.place.calendar)
-
     def _make_supply(self) -> Supply:
-        return self._maker_of_supply(self.plan, self._cast, self.agenda)
+        return self._maker_of_supply(self._asked, _cast_of(self._asked), self.agenda)
 
-    def _make_windows(self) -> list[Window]:
+    def _show_prepared(self) -> None:
+        """Show what the next chunk is played from, if that has changed."""
+        prepared = self._prepared
+        if prepared is not None and prepared.chunk.tracks != self.tracks:
+            self._show(prepared.plan, prepared.streams)
+
+    def _show(self, plan: ReplayPlan, streams: Sequence[Stream]) -> None:
+        """Show these streams from the next chunk on; what was shown of them before stays."""
+        casting = _cast_of(plan)
+        self.plan, self._streams = plan, tuple(streams)
+        self.instruments, self.names = casting.instruments, casting.names
+        before = dict(zip(self.tracks, self._windows, strict=True))
+        self.tracks = tuple(stream.track for stream in streams)
+        self._windows[:] = self._windows_of(streams, before)
+        shown: dict[int, dict[str, Window]] = {}
+        for stream, window in zip(streams, self._windows, strict=True):
+            if stream.track.kind in _SHOWN:
+                shown.setdefault(stream.track.instrument, {})[stream.series.kind] = window
+        for number, instrument in enumerate(self.instruments):
+            self.session_data[casting.calendar_of[number]].hold(instrument, shown[number])
+
+    def _windows_of(
+        self, streams: Sequence[Stream], before: Mapping[Track, Window]
+    ) -> Iterator[Window]:
         revisions = {t: k for k, t in enumerate(self.tracks) if t.kind == kernels.REVISION}
-        found = []
-        for k, stream in enumerate(self._supply.streams):
+        for k, stream in enumerate(streams):
             of = stream.track._replace(kind=kernels.REVISION)
             is_revised = stream.track.kind in (kernels.BAR, kernels.DERIVED)
-            revised = revisions.get(of) if is_revised else None
-            found.append(Window(k, stream.empty(), self.plan.history, self._hand, revised))
-        return found
-
-    def _hold_windows(self) -> None:
-        """Show every window under its instrument, by kind, in the order of the tracks."""
-        shown: dict[int, dict[str, Window]] = {}
-        for track, stream, window in zip(
-            self.tracks, self._supply.streams, self._windows, strict=True
-        ):
-            if track.kind in _SHOWN:
-                shown.setdefault(track.instrument, {})[stream.series.kind] = window
-        for number, instrument in enumerate(self.instruments):
-            self.session_data[self._cast.calendar_of[number]].hold(instrument, shown[number])
+            window = before.get(stream.track)
+            if window is None:
+                window = Window(k, stream.empty(), self.plan.history, self._hand)
+            window.position, window.revisions = k, revisions.get(of) if is_revised else None
+            yield window
 
     def _lead_in(self) -> None:
         """Play the sessions before the first of each calendar, to fill trailing history."""
@@ -533,6 +545,6 @@ class System:
 
     def read_base(self) -> Rows:
         """All base rows of the first instrument at once, instead of playing; for kernels."""
-        first = self._supply.streams[0]
+        first = self._streams[0]
         assert isinstance(first, Feed)
         return first.take(int(self.agenda.close_ns.max()), self.agenda)

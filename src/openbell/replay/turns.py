@@ -23,8 +23,6 @@ class Turns:
     ----------
     sessions
         In order.
-    feeds
-        What is played of the calendar's instruments.
     begin_ns
         When the run began.
     rolled
@@ -43,7 +41,6 @@ class Turns:
     def __init__(
         self,
         sessions: Sequence[Played],
-        feeds: Sequence[LiveFeed],
         begin_ns: int,
         rolled: Rolled,
         rules: Rules,
@@ -51,11 +48,19 @@ class Turns:
         self.played: Played | None = None
         self.changed_ns = begin_ns
         self._coming = list(sessions)[::-1]
-        self._feeds = feeds
+        self._feeds: list[LiveFeed] = []
         self.turned_ns = begin_ns
         self._rolled = rolled
         self._grace_ns = round(rules.grace_s * SECOND_NS)
         self._close_grace_ns = round(rules.close_grace_s * SECOND_NS)
+
+    def join(self, feed: LiveFeed) -> None:
+        """Go by this feed of the calendar, too; a session that is open is open for it."""
+        if self._feeds:
+            feed.gate.close(self._feeds[0].gate.closed_ns)
+        if self.played is not None:
+            feed.open(self.played)
+        self._feeds.append(feed)
 
     @property
     def is_over(self) -> bool:

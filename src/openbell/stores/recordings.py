@@ -6,7 +6,8 @@
     3f9a02c1/arrivals.bin   records of 80 bytes, see `market/arrivals.py`
 
 A record is written to the end of the file before anything is released of it. A kill can tear the
-last ones: they are left out when the recording is read, and their bytes are told. One writer
+last ones: they are left out when the recording is read, and their bytes are told. The header is
+replaced at one stroke when a series is announced, and records that name it come after. One writer
 holds a recording; readers read what stands there.
 """
 
@@ -16,6 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,7 @@ class RecordingFolder:
         place = self.root / header.id
         try:
             place.mkdir(parents=True)
-            replace_text(place / "header.json", orjson.dumps(_to_dict(header)).decode())
+            _write_header(place, header)
         except FileExistsError:
             raise UsageError(
                 f"there is a recording {header.id} already", hint="give the new one another id"
@@ -122,18 +124,26 @@ class RecordingFile:
             place += len(block)
         return digest.hexdigest()
 
+    def announce(self, series: Series) -> None:
+        self._descriptor()
+        header = self.header
+        if series in header.series:
+            raise UsageError(f"{series} is announced already", hint="a series is announced once")
+        grown = replace(header, series=(*header.series, series), added=header.added + 1)
+        try:
+            _write_header(self._path.parent, grown)
+        except OSError as error:
+            raise _unwritable(self._path.parent, error) from error
+        self.header = grown
+
     def append(self, arrivals: Sequence[Arrival]) -> None:
-        if self._file is None:
-            raise UsageError(
-                f"the recording {self.header.id} is not being written",
-                hint="what is recorded stays as it is; begin another recording",
-            )
+        file = self._descriptor()
         data = memoryview(pack(arrivals, self._place))
         try:
             while data:
-                data = data[os.write(self._file, data) :]
+                data = data[os.write(file, data) :]
         except OSError as error:
-            os.ftruncate(self._file, self._place * RECORD_BYTES)
+            os.ftruncate(file, self._place * RECORD_BYTES)
             raise _unwritable(self._path, error) from error
         self._place += len(arrivals)
 
@@ -143,6 +153,8 @@ class RecordingFile:
         with self._path.open("rb") as file:
             for place in count(0, _BLOCK):
                 data = file.read(_BLOCK * RECORD_BYTES)
+                if self._file is None:  # another may be writing it
+                    self.header = _read_header(self._path.parent)
                 block = unpack(data, place)
                 if block:
                     yield block
@@ -156,6 +168,14 @@ class RecordingFile:
             os.fsync(self._file)
             os.close(self._file)
             self._file = None
+
+    def _descriptor(self) -> int:
+        if self._file is None:
+            raise UsageError(
+                f"the recording {self.header.id} is not being written",
+                hint="what is recorded stays as it is; begin another recording",
+            )
+        return self._file
 
 
 def _open_alone(path: Path) -> int:
@@ -174,13 +194,19 @@ def _unwritable(path: Path, error: OSError) -> StoreError:
     )
 
 
+def _write_header(place: Path, header: RecordingHeader) -> None:
+    replace_text(place / "header.json", orjson.dumps(_to_dict(header)).decode())
+
+
 def _to_dict(header: RecordingHeader) -> dict[str, Any]:
+    added = {"added": header.added} if header.added else {}
     return {
         "id": header.id,
         "series": [str(series) for series in header.series],
         "start_ns": header.start_ns,
         "end_ns": header.end_ns,
         "settings": dict(header.settings),
+        **added,
     }
 
 
@@ -195,6 +221,7 @@ def _read_header(place: Path) -> RecordingHeader:
             int(found["start_ns"]),
             int(found["end_ns"]),
             dict(found["settings"]),
+            int(found.get("added", 0)),
         )
     except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise BadDataError(
