@@ -16,8 +16,8 @@ demo: .venv/.run ## set up and run the main job on real data: import, check, rep
 test: .venv/.dev lint ## set up and run everything: format, lint, types, contracts, all tests
 	$(PYTEST)
 
-soak: .venv/.dev ## play 10,000 seeds of the simulated engine, 1,000 live ones (SEEDS=7000:7100, LIVE=40); takes minutes
-	OPENBELL_SEEDS=$(or $(SEEDS),10000) OPENBELL_LIVE_SEEDS=$(or $(LIVE),1000) $(PYTEST) --timeout 1200 \
+soak: .venv/.dev ## play 10,000 seeds of the simulated engine and 10,000 live ones (SEEDS=7000:7100, LIVE=40); takes minutes
+	OPENBELL_SEEDS=$(or $(SEEDS),10000) OPENBELL_LIVE_SEEDS=$(or $(LIVE),10000) $(PYTEST) --timeout 1200 \
 		tests/replay/test_simulation.py tests/replay/test_live_simulated.py
 
 check: .venv/.dev lint ## format, lint, types, contracts, unit tests: before every commit

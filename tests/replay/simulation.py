@@ -6,19 +6,45 @@ wait, or by a little at random. The same seed gives the same run; if all wait fo
 can come, that is a dead-lock, and the names of the waiting are told.
 """
 
+import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from openbell.market.moments import SECOND_NS
 
 _NEVER = 2**63
 _REAL_LIMIT_S = 50.0  # if the simulation itself hangs
+_MOST_SWITCHES = 100_000  # some hundred are usual
+PART = 125  # seeds in one test
 
 
 class DeadlockError(AssertionError):
-    """Everybody waits, and nothing can wake anybody."""
+    """Everybody waits, and nothing can wake anybody; or they go on and on."""
+
+
+def seeds(variable: str) -> range:
+    """2,000, or those an environment variable asks for: ``10000`` or ``first:end``."""
+    first, _, end = os.environ.get(variable, "2000").rpartition(":")
+    return range(int(first or 0), int(end))
+
+
+def parts(whole: range) -> list[range]:
+    """The seeds in parts, so that tests of several may run beside each other."""
+    return [whole[k : k + PART] for k in range(0, len(whole), PART)]
+
+
+@contextmanager
+def again(seed: int, variable: str, file: str) -> Iterator[None]:
+    """If it goes wrong: which seed it was, and the command that plays it again."""
+    try:
+        yield
+    except BaseException as error:
+        only = f"{variable}={seed}:{seed + 1}"
+        error.add_note(f"seed {seed}; again: {only} .venv/bin/python -m pytest {file}")
+        raise
 
 
 class Actor:
@@ -55,6 +81,7 @@ class Simulation:
         self._running = Actor("main", self)
         self._actors = [self._running]
         self._is_over = False
+        self._locked = ""  # what is wrong, once it is
 
     def __enter__(self) -> "Simulation":
         return self
@@ -120,18 +147,23 @@ class Simulation:
             self._running = chosen
             chosen.baton.release()
             self._await_baton(me)
+        if self._locked and me is self._actors[0]:
+            raise DeadlockError(f"seed {self.seed}: {self._locked}")
 
     def _choose(self) -> Actor:
+        """Who runs next; if nobody ever can, the first actor, who tells."""
         if self.chance.random() < 0.1:
             self._now_ns += self.chance.randrange(SECOND_NS // 100)
         able = self._able()
         if not able:
             self._now_ns = min(a.wakes_ns for a in self._actors if not a.is_done)
-            if self._now_ns == _NEVER:
-                names = ", ".join(a.name for a in self._actors if not a.is_done)
-                raise DeadlockError(f"seed {self.seed}: {names} wait for ever")
             able = self._able()
-        return self.chance.choice(able)
+        names = ", ".join(a.name for a in self._actors if not a.is_done)
+        if self._now_ns == _NEVER:
+            self._locked = f"{names} wait for ever"
+        elif self.switches > _MOST_SWITCHES:
+            self._locked = f"{names} go on and on"
+        return self._actors[0] if self._locked else self.chance.choice(able)
 
     def _able(self) -> list[Actor]:
         return [

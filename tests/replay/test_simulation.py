@@ -2,11 +2,10 @@
 
 Every seed is another order in which coordinator, prefetch, followers and somebody at the keys run,
 with slow reads and other speeds. Some play slices, some with gaps filled, some with streams that
-come and go, some a strategy's orders. A failing seed is named, and fails again:
-``OPENBELL_SEEDS=1234:1235 pytest tests/replay/test_simulation.py``.
+come and go, some a strategy's orders. A failing seed is named, with the command that plays it
+again.
 """
 
-import os
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -33,17 +32,12 @@ from openbell.replay.system import System
 from openbell.stores.memory import MemoryStore
 from tests.backtest.made import spy_march
 from tests.replay.playing import Stored, at, quotes, stored, trades
-from tests.replay.simulation import DeadlockError, Simulation
+from tests.replay.simulation import DeadlockError, Simulation, again, parts, seeds
 
+VARIABLE, FILE = "OPENBELL_SEEDS", "tests/replay/test_simulation.py"
 FIRST, END = "2011-03-10", "2011-03-15"  # daylight time begins on the 13th
 SHORT = override_hours(calendar("XNYS"), "09:30", "09:50")
 NAMES = ("XNYS:SPY", "XNAS:QQQ")
-
-
-def seeds() -> range:
-    """Those of a test run, or those asked for: ``2000`` or ``first:end``."""
-    first, _, end = os.environ.get("OPENBELL_SEEDS", "2000").rpartition(":")
-    return range(int(first or 0), int(end))
 
 
 @cache
@@ -329,21 +323,11 @@ def _meddle(pace: Pace, simulation: Simulation, *, seeks: bool = True) -> None:
     pace.resume()
 
 
-def blocks(count: int) -> list[range]:
-    """The seeds in parts, so that tests of several may run beside each other."""
-    whole = seeds()
-    size = -(-len(whole) // count)
-    return [whole[k : k + size] for k in range(0, len(whole), size)]
-
-
-@pytest.mark.parametrize("part", blocks(8), ids=lambda part: f"{part.start}-{part.stop}")
+@pytest.mark.parametrize("part", parts(seeds(VARIABLE)), ids=str)
 def test_any_interleaving_gives_the_same_views_and_the_same_seal(part: range) -> None:
     for seed in part:
-        try:
+        with again(seed, VARIABLE, FILE):
             play(seed)
-        except BaseException as error:
-            error.add_note(f"seed {seed}")
-            raise
 
 
 def test_the_same_seed_is_the_same_run() -> None:

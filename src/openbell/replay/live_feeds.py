@@ -175,8 +175,8 @@ class LiveFeed(Feed):
 
     def _pass(self, arrival: Arrival, moment_ns: int) -> None:
         over_ns = self._close_ns if self.series.is_bars else self._close_ns + 1
-        if moment_ns >= over_ns and self.passed_ns == END_OF_TIME_NS:
-            self.passed_ns = max(arrival.receipt_ns, moment_ns)
+        if moment_ns >= over_ns:
+            self.passed_ns = min(self.passed_ns, max(arrival.receipt_ns, moment_ns))
 
     def _release(self, arrival: Arrival, played: Played, verdict: int) -> None:
         opened_ns = int(self.rolled.open_ns[played.ordinal])
@@ -190,7 +190,6 @@ class LiveFeed(Feed):
             self.known_ns, played.ordinal, arrival.venue_ns, moment_ns, values, label, was_asked
         )
         if verdict == LATE:
-            self.counts.late += 1
             self._late.append(row)
         else:
             assert verdict == ACCEPTED
@@ -212,6 +211,7 @@ class LiveFeed(Feed):
         self.revised = self._rows(_up_to(self._late, until_ns), is_revision=True)
         self.asides = self._asides(_up_to(self._aside, until_ns))
         self.counts.played += len(rows.known_ns)
+        self.counts.late += len(self.revised.known_ns)
         return rows
 
     def _rows(self, rows: Sequence[_Row], *, is_revision: bool = False) -> Rows:
