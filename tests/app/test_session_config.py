@@ -123,18 +123,18 @@ def test_what_is_not_done_is_named_and_nothing_else() -> None:
     old = [line.partition(":")[0] for line in session_config(OLD).not_done]
     assert old == [
         "trading_config",
+        "session_data_config.session_boundary.preserve_historical_days",
         "api_config",
         "session_data_config.prefetch.window_minutes",
         "session_data_config.prefetch.check_interval_minutes",
-        "session_data_config.session_boundary.preserve_historical_days",
         "data_streams[1].output_file",
     ]
     new = [line.partition(":")[0] for line in session_config(NEW).not_done]
     assert new == [
         "asset_class",
+        "session_data_config.historical.indicators",
         "backtest_config.prefetch_days",
         "session_data_config.streaming",
-        "session_data_config.historical.indicators",
         "session_data_config.strategies",
         "session_data_config.historical.data",
     ]
@@ -189,6 +189,17 @@ def test_bars_of_ten_minutes_are_asked_for_as_any_others() -> None:
 def test_nothing_and_truth_are_said_as_json_has_them() -> None:
     assert "must be an object, not null" in said(None)
     assert "not true" in said(changed(OLD, "session_name", value=True))
+
+
+def test_what_a_live_configuration_cannot_have_is_named_too() -> None:
+    old, new = (session_config(changed(form, "mode", "live")).not_done for form in (OLD, NEW))
+    only_old = {line.partition(":")[0] for line in old}
+    only_new = {line.partition(":")[0] for line in new}
+    assert "backtest_config: what comes live is played when it comes" in old
+    assert {"api_config", "session_data_config.prefetch", "data_streams[1].output_file"} < only_old
+    assert {"backtest_config", "session_data_config.streaming"} < only_new
+    assert not {"backtest_config.prefetch_days", "session_data_config.prefetch.enabled"} & only_new
+    assert all("replay" not in line and "lake" not in line for line in (*old[:-1], *new))
 
 
 def test_live_mode_needs_no_dates() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ import pytest
 
 import openbell as ob
 from openbell.app.lake import Lake
+from openbell.app.playing import Player
 from openbell.app.session_config import SessionConfig, session_config
 from openbell.app.status import Board, ask, read_status
-from openbell.app.systems import Asked, Player, build, resolve
+from openbell.app.systems import Asked, build, resolve
 from openbell.market.bars import Bars
 from openbell.market.errors import NotRecordedError, ReplayError, RunError, StoreError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.progress import CancelToken
+from openbell.replay.system import System
 from tests.commands import openbell, started
 from tests.house import read
 from tests.quality.reading import equity_minutes, utc_minutes
@@ -162,36 +165,41 @@ def test_ticks_and_several_calendars_play_together(lake: Lake, tmp_path: Path) -
     assert found.refs == ("XNYS:GOOG/1m", "XNYS:GOOG/trades", "COINBASE:GOOGC/1m")
     assert found.derived == ("5m",)
     lines: list[str] = []
-    own = Player(build(wanted, found, lake), wanted, "s.json", lines.append)
-    assert own.play(tmp_path / "state", CancelToken()) == "done"
+    own = Player(wanted, "s.json", lines.append)
+    system = build(wanted, found, lake)
+    assert own.play(system, tmp_path / "state", CancelToken()) == "done"
     assert [(row["calendar"], row["bars"]) for row in own.sessions] == [
         ("XNYS", 382),
         ("24/7", 1440),
     ]
-    assert own.system.counts["XNYS:GOOG/trades"].played == 2
+    assert system.counts["XNYS:GOOG/trades"].played == 2
 
 
-def test_live_mode_is_refused_with_what_to_do(spy: Path) -> None:
-    at = ob.open_lake(spy)
-    wanted = config(mode="live")
-    with pytest.raises(UsageError, match="a live system takes no session configuration yet"):
-        build(wanted, resolve(wanted, at), at)
+@dataclass
+class March:
+    """A system of four sessions, and its player."""
+
+    system: System
+    player: Player
+
+    def play(self, folder: Path, cancel: CancelToken) -> str:
+        return self.player.play(self.system, folder, cancel)
 
 
-def player(lake: Path, lines: list[str], speed: float = 0) -> Player:
+def march(lake: Path, lines: list[str], speed: float = 0) -> March:
     wanted = config(backtest_config={"speed_multiplier": speed})
     at = ob.open_lake(lake)
-    return Player(build(wanted, resolve(wanted, at), at), wanted, "s.json", lines.append)
+    return March(build(wanted, resolve(wanted, at), at), Player(wanted, "s.json", lines.append))
 
 
 def test_playing_tells_of_every_session_and_leaves_a_status(spy: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    found = player(spy, lines)
+    found = march(spy, lines)
     assert found.play(tmp_path / "state", CancelToken()) == "done"
     assert [line.partition("   ")[0] for line in lines] == [
         f"2011-03-{day} XNYS closed" for day in (10, 11, 14, 15)
     ]
-    assert [row["bars"] for row in found.sessions] == [390] * 4
+    assert [row["bars"] for row in found.player.sessions] == [390] * 4
     status = read_status(tmp_path / "state")
     assert status is not None
     assert (status["state"], status["end"], status["is_alive"]) == ("stopped", "done", False)
@@ -203,9 +211,9 @@ def test_playing_tells_of_every_session_and_leaves_a_status(spy: Path, tmp_path:
 
 
 @contextmanager
-def playing(lake: Path, folder: Path, speed: float) -> Iterator[tuple[Player, threading.Thread]]:
+def playing(lake: Path, folder: Path, speed: float) -> Iterator[tuple[March, threading.Thread]]:
     """A system that plays in another thread, from when its status is there."""
-    own, cancel = player(lake, [], speed), CancelToken()
+    own, cancel = march(lake, [], speed), CancelToken()
     thread = threading.Thread(target=own.play, args=(folder, cancel))
     thread.start()
     until(lambda: (read_status(folder) or {}).get("state") == "running")
@@ -248,7 +256,7 @@ def test_a_running_system_is_paused_resumed_and_stopped_from_elsewhere(
             until(lambda: own.system.clock.now() > held)
         ask(folder, "stop")
         thread.join(20)
-        assert own.end == "stopped"
+        assert own.player.end == "stopped"
     status = read_status(folder)
     assert status is not None
     assert (status["state"], status["end"]) == ("stopped", "stopped")
@@ -267,13 +275,13 @@ def test_the_status_of_a_paced_system_goes_on_while_it_plays(spy: Path, tmp_path
 
 def test_a_session_that_goes_on_is_told_of(spy: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    own, cancel = player(spy, lines, 3600.0), CancelToken()
+    own, cancel = march(spy, lines, 3600.0), CancelToken()
 
     def tell(line: str) -> None:
         lines.append(line)
         cancel.cancel()
 
-    own.report_every_s, own.tell = 0.0, tell
+    own.player.report_every_s, own.player.tell = 0.0, tell
     assert own.play(tmp_path / "state", cancel) == "interrupted"
     (line,) = lines
     assert re.fullmatch(r"2011-03-10 09:\d\d:00 EST   100.0 % complete   3600×", line)
@@ -283,8 +291,8 @@ def test_a_system_that_fails_says_so_in_its_status(spy: Path, tmp_path: Path) ->
     def fail(line: str) -> None:
         raise RunError(line)
 
-    own = player(spy, [])
-    own.tell = fail
+    own = march(spy, [])
+    own.player.tell = fail
     with pytest.raises(RunError, match="2011-03-10 XNYS closed"):
         own.play(tmp_path / "state", CancelToken())
     status = read_status(tmp_path / "state")
@@ -296,12 +304,12 @@ def test_a_system_that_fails_says_so_in_its_status(spy: Path, tmp_path: Path) ->
 def test_a_folder_has_one_system_at_a_time(spy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with playing(spy, folder, 60.0), pytest.raises(StoreError, match=r"running in .* already"):
-        player(spy, []).play(folder, CancelToken())
+        march(spy, []).play(folder, CancelToken())
 
 
 def test_files_and_folder_are_for_their_owner_alone(spy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    player(spy, []).play(folder, CancelToken())
+    march(spy, []).play(folder, CancelToken())
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert modes == {"lock": 0o600, "status.json": 0o600}
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -312,13 +320,13 @@ def test_a_folder_that_others_may_write_to_is_refused(spy: Path, tmp_path: Path)
     folder.mkdir()
     folder.chmod(0o777)
     with pytest.raises(StoreError, match="others than you may write to"):
-        player(spy, []).play(folder, CancelToken())
+        march(spy, []).play(folder, CancelToken())
 
 
 def test_a_folder_that_cannot_be_made_is_named(spy: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be made: "):
-        player(spy, []).play(tmp_path / "file" / "state", CancelToken())
+        march(spy, []).play(tmp_path / "file" / "state", CancelToken())
 
 
 def test_a_lock_that_leads_elsewhere_is_not_followed(spy: Path, tmp_path: Path) -> None:
@@ -326,14 +334,14 @@ def test_a_lock_that_leads_elsewhere_is_not_followed(spy: Path, tmp_path: Path) 
     folder.mkdir(mode=0o700)
     (folder / "lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="lock cannot be opened"):
-        player(spy, []).play(folder, CancelToken())
+        march(spy, []).play(folder, CancelToken())
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_nothing_can_be_asked_where_no_system_runs(spy: Path, tmp_path: Path) -> None:
     with pytest.raises(NotRecordedError, match="no system is running"):
         ask(tmp_path, "pause")
-    player(spy, []).play(tmp_path / "state", CancelToken())
+    march(spy, []).play(tmp_path / "state", CancelToken())
     with pytest.raises(NotRecordedError, match="no system is running"):
         ask(tmp_path / "state", "pause")
 
@@ -509,7 +517,7 @@ def test_the_guides_two_configurations_come_to_the_same_and_print_what_it_shows(
     spy: Path,
 ) -> None:
     guide = read("docs/guides/session-config.md")
-    newer, older = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    newer, older, _ = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
     at = ob.open_lake(spy)
     for text in (newer, older):
         wanted = session_config(json.loads(text))

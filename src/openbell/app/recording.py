@@ -71,8 +71,7 @@ class Asked:
     hours, session_start, session_end, derived
         As of a replay.
     trailing
-        Finished sessions kept at hand. Those before it began come from the lake, as far as the
-        same series are stored.
+        Finished sessions kept at hand, of those that close while it goes on.
     """
 
     series: tuple[Series, ...]

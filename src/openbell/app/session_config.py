@@ -45,9 +45,9 @@ class SessionConfig:
     derived
         Timeframes asked for besides the streams, by width.
     fills
-        Whether missing bars are to be filled from what else is stored.
+        Whether missing bars are to be filled: from what else is stored, or live by asking again.
     check_interval_s
-        Session time between two checks for missing bars.
+        Session time between two checks for missing bars; live, time between asking twice.
     retries
         How often a bar that is not found is asked for again.
     not_done
@@ -196,33 +196,50 @@ def _filling(data: Mapping[str, Any]) -> tuple[bool, int, int]:
 
 
 _DATA = "session_data_config"
+_NoEffect = tuple[tuple[str, Sequence[Any], str], ...]
 # Path, values that ask for what openbell does anyway, and why the others have no effect.
-_NOT_DONE: tuple[tuple[str, Sequence[Any], str], ...] = (
+_NOT_DONE: _NoEffect = (
     ("asset_class", (), "an instrument's venue says what it is"),
-    ("trading_config", ({},), "a replay has no account: nothing is bought or sold"),
-    ("api_config", ({},), "data comes from the lake, and nothing is sent to a broker"),
-    ("backtest_config.prefetch_days", (), "as many sessions are prefetched as memory has room for"),
+    ("trading_config", ({},), "a system has no account: nothing is bought or sold"),
     (f"{_DATA}.historical_bars.auto_load", (True,), "history is always loaded"),
     (f"{_DATA}.data_upkeep.enabled", (True,), "completeness is always measured"),
-    (f"{_DATA}.prefetch.enabled", (True,), "the next sessions are always prefetched"),
-    (f"{_DATA}.prefetch.window_minutes", (), "sessions are prefetched whole"),
-    (f"{_DATA}.prefetch.check_interval_minutes", (), "sessions are prefetched whole"),
-    (f"{_DATA}.prefetch.auto_activate", (True,), "sessions open at their calendar's time"),
     (f"{_DATA}.session_boundary.auto_roll", (True,), "sessions roll by their calendar"),
     (f"{_DATA}.session_boundary.preserve_historical_days", (), "trailing_days says how many"),
-    (f"{_DATA}.streaming", ({},), "a start in the middle of a session is caught up at once"),
     (f"{_DATA}.historical.enable_quality", (True,), "completeness is always measured"),
     (f"{_DATA}.historical.indicators", ({},), "indicators belong to strategies"),
     (f"{_DATA}.gap_filler.enable_session_quality", (True,), "completeness is always measured"),
     (f"{_DATA}.indicators.session", ([],), "indicators belong to strategies"),
     (f"{_DATA}.indicators.historical", ([],), "indicators belong to strategies"),
     (f"{_DATA}.scanners", ([],), "there are no scanners"),
-    (f"{_DATA}.strategies", ([],), "strategies run in `openbell backtest`"),
 )
+_NOT_DONE_IN: Mapping[str, _NoEffect] = {
+    "backtest": (
+        ("api_config", ({},), "data comes from the lake, and nothing is sent to a broker"),
+        ("backtest_config.prefetch_days", (), "as many are prefetched as memory has room for"),
+        (f"{_DATA}.prefetch.enabled", (True,), "the next sessions are always prefetched"),
+        (f"{_DATA}.prefetch.window_minutes", (), "sessions are prefetched whole"),
+        (f"{_DATA}.prefetch.check_interval_minutes", (), "sessions are prefetched whole"),
+        (f"{_DATA}.prefetch.auto_activate", (True,), "sessions open at their calendar's time"),
+        (f"{_DATA}.streaming", ({},), "a start in the middle of a session is caught up at once"),
+        (f"{_DATA}.strategies", ([],), "strategies run in `openbell backtest`"),
+    ),
+    "live": (
+        ("api_config", ({},), "data comes from --from-url, and nothing is sent to a broker"),
+        ("backtest_config", (), "what comes live is played when it comes"),
+        (f"{_DATA}.prefetch", ({},), "what comes live cannot be fetched before"),
+        (f"{_DATA}.streaming", ({},), "what was before the start comes with --ask-url"),
+        (f"{_DATA}.strategies", ([],), "strategies run in `openbell record --strategy`"),
+    ),
+}  # fmt: skip
+_OUTPUT_FILE = {
+    "backtest": "a replay writes no data",
+    "live": "what comes is recorded, and brought into the lake",
+}
 
 
 def _not_done(values: Mapping[str, Any]) -> Iterator[str]:
-    for path, ours, why in _NOT_DONE:
+    mode = values["mode"]
+    for path, ours, why in (*_NOT_DONE, *_NOT_DONE_IN[mode]):
         found: Any = values
         for name in path.split("."):
             found = found.get(name) if isinstance(found, Mapping) else None
@@ -230,7 +247,7 @@ def _not_done(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{path}: {why}"
     for k, stream in enumerate(values.get("data_streams", [])):
         if "output_file" in stream:
-            yield f"data_streams[{k}].output_file: a replay writes no data"
+            yield f"data_streams[{k}].output_file: {_OUTPUT_FILE[mode]}"
     history = values.get(_DATA, {}).get("historical", {}).get("data", [])
     if len({(h["trailing_days"], str(h.get("apply_to", "all"))) for h in history}) > 1:
         yield f"{_DATA}.historical.data: the longest history is kept, of all symbols"

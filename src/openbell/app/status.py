@@ -2,7 +2,8 @@
 
 The folder belongs to its user alone. In it ``lock`` is held as long as the system's process lives,
 ``status.json`` is replaced about twice a second, and ``ask.json`` is what somebody asks of it: to
-pause, resume or stop. The system takes a question away and writes its answer into the status.
+pause, resume or stop. The system takes a question away and writes its answer into the status:
+that it is done, or why not.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ from typing import Any, Literal, Self
 
 import orjson
 
-from openbell.market.errors import NotRecordedError, ReplayError, StoreError
+from openbell.market.errors import NotRecordedError, ReplayError, StoreError, UsageError
 
 Ask = Literal["pause", "resume", "stop"]
 ASKS: tuple[Ask, ...] = ("pause", "resume", "stop")
@@ -38,7 +39,8 @@ class Board:
     live
         What is to be told afresh whenever the file is written; called in the board's thread.
     answer
-        Called in the board's thread with what is asked.
+        Called in the board's thread with what is asked; a `UsageError` refuses it, and is handed
+        to who asked.
 
     Raises
     ------
@@ -54,7 +56,7 @@ class Board:
         self._live = live
         self._answer = answer
         self._shown: Mapping[str, Any] = {}
-        self._answered = ""
+        self._answered: dict[str, Any] = {}
         self._failure: Exception | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="openbell-status", daemon=True)
@@ -101,9 +103,13 @@ class Board:
         if asked is None:
             return False
         path.unlink(missing_ok=True)
-        if asked.get("ask") in ASKS:
-            self._answer(asked["ask"])
-        self._answered = str(asked.get("id", ""))
+        answered = {"id": asked.get("id"), "refused": "", "hint": ""}
+        try:
+            if asked.get("ask") in ASKS:
+                self._answer(asked["ask"])
+        except UsageError as error:
+            answered |= {"refused": error.message, "hint": error.hint}
+        self._answered = answered
         return True
 
     def _write(self) -> None:
@@ -137,6 +143,8 @@ def ask(folder: Path, what: Ask, *, wait_s: float = 5.0) -> dict[str, Any]:
     ------
     NotRecordedError
         If no system is running there, or it ends before it answers.
+    UsageError
+        If the system refuses.
     ReplayError
         If it does not answer in time.
     """
@@ -150,8 +158,10 @@ def ask(folder: Path, what: Ask, *, wait_s: float = 5.0) -> dict[str, Any]:
     for _ in range(round(wait_s / 0.05)):
         pause.wait(0.05)
         status = _read(folder / "status.json") or {}
-        if status.get("answered") == own:
-            status.pop("answered")
+        answered = status.pop("answered", None) or {}
+        if answered.get("id") == own:
+            if answered["refused"]:
+                raise UsageError(answered["refused"], hint=answered["hint"])
             return {**status, "is_alive": True}
         if not _is_held(folder):
             raise NotRecordedError("the system ended before it answered")

@@ -1,26 +1,22 @@
-"""Systems from session configurations: built from the lake, played, watched and controlled."""
+"""What a session configuration comes to: in a lake, or live."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from openbell.app import wiring
+from openbell.app import recording
 from openbell.app.lake import Lake
 from openbell.app.replaying import replay
 from openbell.app.session_config import SessionConfig
 from openbell.app.session_form import GROUPS
-from openbell.app.status import Ask, Board
-from openbell.market.counted import counted
-from openbell.market.errors import CancelledError, NotRecordedError, UsageError
+from openbell.market.errors import NotRecordedError, UsageError
 from openbell.market.instrument import Instrument, Series
-from openbell.market.moments import SECOND_NS, iso, local
-from openbell.market.progress import CancelToken
 from openbell.market.timeframe import timeframe
-from openbell.quality.report import percent
-from openbell.replay import kernels
+from openbell.recording.live import BUILT, with_bars
 from openbell.replay.pacing import Pace
+from openbell.replay.rules import Rules
 from openbell.replay.system import System
+
+_TICKS = ("trades", "quotes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +52,13 @@ def resolve(config: SessionConfig, lake: Lake) -> Asked:
         If a symbol is stored of several venues, or bars of different symbols cannot be played
         together.
     """
-    known = list(lake.store.list_series()) if lake.is_there else []
+    known = _stored_series(lake)
     refs: list[Series] = []
     derived: set[str] = set()
     for symbol in dict.fromkeys(stream.symbol for stream in config.streams):
         instrument = _instrument(symbol, config.group, known)
         kinds = [s.kind for s in config.streams if s.symbol == symbol]
-        ticks = [kind for kind in kinds if kind in ("trades", "quotes")]
+        ticks = [kind for kind in kinds if kind in _TICKS]
         if frames := [kind for kind in kinds if kind not in ticks]:
             frames += config.derived
             base = _base(instrument, frames, known)
@@ -74,7 +70,11 @@ def resolve(config: SessionConfig, lake: Lake) -> Asked:
     return Asked(tuple(map(str, refs)), tuple(sorted(derived, key=_width)), tuple(map(str, fill)))
 
 
-def _require_wider(refs: list[Series], derived: set[str]) -> None:
+def _stored_series(lake: Lake) -> list[Series]:
+    return list(lake.store.list_series()) if lake.is_there else []
+
+
+def _require_wider(refs: Iterable[Series], derived: Iterable[str]) -> None:
     for series in refs:
         narrow = [
             code for code in derived if series.is_bars and _width(code) <= _width(series.kind)
@@ -140,18 +140,7 @@ def _width(code: str) -> int:
 
 
 def build(config: SessionConfig, asked: Asked, lake: Lake) -> System:
-    """The system a configuration describes; it always has a pace, so that it can be paused.
-
-    Raises
-    ------
-    UsageError
-        If the mode is live.
-    """
-    if config.mode == "live":
-        raise UsageError(
-            "a live system takes no session configuration yet",
-            hint="set the mode to backtest to play what is stored",
-        )
+    """The system a configuration of stored sessions describes; with a pace, to be paused."""
     return replay(
         asked.refs, lake=lake, start=config.start, end=config.end, derived=asked.derived,
         trailing=config.trailing, fill_from=asked.fill, check_interval_s=config.check_interval_s,
@@ -159,159 +148,81 @@ def build(config: SessionConfig, asked: Asked, lake: Lake) -> System:
     )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Player:
-    """Plays a system in the foreground and keeps its status.
+# Live
 
-    Attributes
+
+def resolve_live(config: SessionConfig, lake: Lake, url: str, ask_url: str) -> recording.Asked:
+    """What a live configuration asks of the source at an address.
+
+    Of each symbol's bars the narrowest are asked for, minutes at the widest; minutes that are not
+    a stream of their own are built from trades, where these are one. The others are derived.
+
+    Parameters
     ----------
-    system, config
-        What is played.
-    source
-        Where the configuration stands, for the status.
-    tell
-        Called with lines about how far it is: at every close, and now and then in between.
-    sessions
-        Rows of the sessions that have closed.
-    report_every_s
-        Seconds of real time between two lines about a session that goes on.
-    end
-        How it ended: ``done``, ``stopped`` when asked for, ``interrupted``, or ``failed``.
+    url, ask_url
+        As of `recording.Asked`.
+
+    Raises
+    ------
+    UsageError
+        If there is no address, the venue of a symbol is not known, or bars of different symbols
+        cannot be played together.
     """
-
-    system: System
-    config: SessionConfig
-    source: str
-    tell: Callable[[str], None]
-    sessions: list[dict[str, Any]] = field(default_factory=list)
-    report_every_s: float = 5.0
-    end: str = ""
-    _told_ns: int = 0
-    _since_ns: int = 0
-    _is_asked_to_stop: bool = False
-
-    def play(self, folder: Path, cancel: CancelToken) -> str:
-        """Play to the end; give how it ended.
-
-        Raises
-        ------
-        StoreError
-            If a system is running in the folder already.
-        """
-        self._since_ns = self._told_ns = wiring.now_ns()
-
-        def answer(what: Ask) -> None:
-            self._answer(what, cancel)
-
-        with Board(folder, self._live, answer) as board:
-            board.publish(self._shown())
-            try:
-                with self.system:
-                    self._play(board, cancel)
-            except CancelledError:
-                self.end = "stopped" if self._is_asked_to_stop else "interrupted"
-            except BaseException:
-                self.end = "failed"
-                raise
-            else:
-                self.end = "done"
-        return self.end
-
-    def _play(self, board: Board, cancel: CancelToken) -> None:
-        for step in self.system.steps(cancel=cancel):
-            if step.kind == kernels.BAR:
-                for _ in self.system.release(step):
-                    if board.is_due:
-                        self._publish(board)
-            elif step.played is not None:
-                if step.kind == kernels.CLOSE:
-                    self._close(step.played, step.cause)
-                self._publish(board)
-
-    def _publish(self, board: Board) -> None:
-        shown = self._shown()
-        board.publish(shown)
-        now_ns = wiring.now_ns()
-        if shown["session_date"] and now_ns - self._told_ns > self.report_every_s * SECOND_NS:
-            self._told_ns = now_ns
-            self.tell(
-                f"{shown['session_date']} {shown['local_time']}"
-                f"   {percent(shown['completeness'])} complete   {_speed(self._pace.speed)}"
-            )
-
-    def _close(self, played: Any, cause: str) -> None:
-        data = self.system.session_data[played.calendar]
-        row = {
-            "session": played.session.label,
-            "calendar": data.calendar,
-            "bars": sum(len(d.bars()) for d in data.instruments.values() if d.has_bars),
-            "completeness": data.completeness,
-            "cause": cause,
-        }
-        self.sessions.append(row)
-        self._told_ns = wiring.now_ns()
-        self.tell(
-            f"{row['session']} {data.calendar} closed   {counted(row['bars'], 'bar')}"
-            f"   {percent(data.completeness)} complete" + "   streams dry" * (cause == "dry")
+    if not url:
+        raise UsageError(
+            f"{config.name} is live, and nothing says where its data comes from",
+            hint="name it: --from-url wss://stream.binance.com:9443, or tcp://host:port",
         )
-
-    @property
-    def _pace(self) -> Pace:
-        assert self.system.pace is not None
-        return self.system.pace
-
-    def _shown(self) -> dict[str, Any]:
-        """What is known now; read in the thread that plays."""
-        system = self.system
-        now_ns = system.clock.now()
-        open_now = [data for data in system.session_data if data.session is not None]
-        first = open_now[0] if open_now else system.session_data[0]
-        zone = system.calendars[system.session_data.index(first)].zone
-        return {
-            "session_date": first.session.label if first.session else None,
-            "time": iso(now_ns),
-            "local_time": f"{local(now_ns, zone):%H:%M:%S %Z}",
-            "active_symbols": [name for data in open_now for name in data],
-            "completeness": min((data.completeness for data in open_now), default=1.0),
-            "symbols": {
-                name: {
-                    "completeness": one.completeness,
-                    "bars": len(one.bars()) if one.has_bars else None,
-                }
-                for data in open_now
-                for name, one in data.instruments.items()
-            },
-            "sessions_closed": len(self.sessions),
-            "sessions": len(system.agenda.sessions),
-        }  # fmt: skip
-
-    def _live(self) -> dict[str, Any]:
-        """What can be read in any thread."""
-        return {
-            "state": "stopped" if self.end else self.system.state,
-            "end": self.end or None,
-            "mode": self.config.mode,
-            "name": self.config.name,
-            "config": self.source,
-            "plays": [str(pin) for pin in self.system.plan.pins],
-            "derived": list(self.system.plan.derived),
-            "start_date": self.config.start,
-            "end_date": self.config.end,
-            "speed": self._pace.speed,
-            "started": iso(self._since_ns),
-            "updated": iso(wiring.now_ns()),
-            "not_done": list(self.config.not_done),
-        }
-
-    def _answer(self, what: Ask, cancel: CancelToken) -> None:
-        if what == "pause":
-            self._pace.pause()
-        elif what == "resume":
-            self._pace.resume()
-        else:
-            self._is_asked_to_stop = True
-            cancel.cancel()
+    known = _stored_series(lake)
+    series: list[Series] = []
+    derived: set[str] = set()
+    for symbol in dict.fromkeys(stream.symbol for stream in config.streams):
+        instrument = _live_instrument(symbol, config.group, known)
+        kinds = [s.kind for s in config.streams if s.symbol == symbol]
+        wanted = _frames(kinds, config.derived or lake.settings.derived)
+        base = min({BUILT, *wanted}, key=_width)
+        derived |= wanted - {base}
+        is_built = base == BUILT and BUILT not in kinds and "trades" in kinds
+        asked = [base] if wanted and not is_built else []
+        asked += [kind for kind in kinds if kind in _TICKS]
+        series += [Series(instrument, kind) for kind in asked]
+    _require_wider([each for each in with_bars(series) if each.is_bars], derived)
+    return recording.Asked(
+        series=tuple(dict.fromkeys(series)), url=url, ask_url=ask_url,
+        derived=tuple(sorted(derived, key=_width)),
+        rules=Rules(ask_s=config.check_interval_s, retries=config.retries),
+        session_start=lake.settings.session_start, session_end=lake.settings.session_end,
+        trailing=config.trailing or lake.settings.trailing,
+    )  # fmt: skip
 
 
-def _speed(speed: float) -> str:
-    return f"{speed:g}×" if speed else "as fast as it goes"
+def live_not_done(config: SessionConfig, asked: recording.Asked) -> Iterator[str]:
+    """What a live configuration asks for and cannot have here, as in `SessionConfig.not_done`."""
+    if config.fills and not asked.ask_url:
+        yield "session_data_config: missing bars are asked for again only with --ask-url"
+    if asked.trailing:
+        yield "session_data_config: history begins with what comes live, nothing is loaded"
+
+
+def _live_instrument(symbol: str, group: str, known: list[Series]) -> Instrument:
+    if ":" not in symbol:
+        try:
+            return _instrument(symbol, group, known)
+        except NotRecordedError as error:
+            raise UsageError(
+                f"the venue of {symbol} is not known: {error.message}",
+                hint=f"write the symbol with its venue: XNYS:{symbol}",
+            ) from error
+    found = Instrument.parse(symbol)
+    if group and found.place.calendar not in GROUPS[group]:
+        raise UsageError(
+            f"{symbol} does not trade at a venue of {group}",
+            hint="leave exchange_group out, or name another symbol",
+        )
+    return found
+
+
+def _frames(kinds: Sequence[str], derived: Iterable[str]) -> set[str]:
+    """The timeframes wanted of a symbol with these streams; none where nothing has bars."""
+    bars = set(kinds) - set(_TICKS)
+    return bars | set(derived) if bars or "trades" in kinds else set()

@@ -124,7 +124,7 @@ wss://stream.binance.com:9443 --for 1h
 --strategy ema-cross --set fast=5 --set slow=20 --size 0.01
     """
     given = dict(locals())
-    at = _lake(lake, recordings, runs)
+    at = lake_at(lake, recordings, runs)
     asked = _asked(given, at)
     from openbell.app.recording import begin, record
 
@@ -132,7 +132,7 @@ wss://stream.binance.com:9443 --for 1h
     header = begin(asked)
     note(f"recording {header.id} until {iso(header.end_ns)}")
     try:
-        with _stoppable() as cancel, _shown() as tell:
+        with stoppable() as cancel, _shown() as tell:
             found = record(header, asked, at, strategy=chosen, cancel=cancel, tell=tell)
     except KeyboardInterrupt:
         note(f"stopped at once; what was recorded stays: openbell record store {header.id}")
@@ -140,10 +140,10 @@ wss://stream.binance.com:9443 --for 1h
     if found.run is not None:
         found.run.save()
     if as_json:
-        say_json(_to_dict(found))
+        say_json(as_dict(found))
     else:
-        say(_table(found.lines))
-        say_lines(_ending(found))
+        say(table_of(found.lines))
+        say_lines(ending(found))
     if isinstance(found.error, OpenbellError):
         complain(found.error.message, found.error.hint)
         raise typer.Exit(exit_code(found.error))
@@ -151,7 +151,8 @@ wss://stream.binance.com:9443 --for 1h
         raise typer.Exit(FAILED)
 
 
-def _lake(lake: Path | None, recordings: Path | None, runs: Path | None = None) -> "Lake":
+def lake_at(lake: Path | None, recordings: Path | None, runs: Path | None = None) -> "Lake":
+    """The lake, with the recordings and runs that belong to it."""
     from openbell.app.lake import Lake, open_lake
     from openbell.app.settings import settings
 
@@ -162,15 +163,12 @@ def _asked(given: dict[str, Any], at: "Lake") -> "Asked":
     from openbell.app.recording import Asked
     from openbell.market.instrument import Series
 
-    if given["for_"] and given["until"]:
-        raise UsageError("--for and --until say the same", hint="leave one of them out")
     opens, closes = options.session_hours(given["session"])
     return Asked(
         series=tuple(dict.fromkeys(Series.parse(name) for name in given["names"])),
         url=given["from_url"],
         ask_url=given["ask_url"],
-        for_s=_seconds(given["for_"] or "1d"),
-        until_ns=parse_moment(given["until"]) if given["until"] else 0,
+        **how_long(given["for_"], given["until"]),
         hours=given["hours"] or "regular",
         session_start=opens or at.settings.session_start,
         session_end=closes or at.settings.session_end,
@@ -180,6 +178,14 @@ def _asked(given: dict[str, Any], at: "Lake") -> "Asked":
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def how_long(for_: str, until: str) -> dict[str, Any]:
+    """What ``--for`` and ``--until`` say, as `recording.Asked` has it."""
+    if for_ and until:
+        raise UsageError("--for and --until say the same", hint="leave one of them out")
+    until_ns = parse_moment(until) if until else 0
+    return {"for_s": _seconds(for_ or "1d"), "until_ns": until_ns}
 
 
 def _seconds(text: str) -> float:
@@ -210,7 +216,7 @@ def _strategy(given: dict[str, Any], asked: "Asked", at: "Lake") -> Any:
 
 
 @contextmanager
-def _stoppable() -> Iterator[CancelToken]:
+def stoppable() -> Iterator[CancelToken]:
     """A token that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once."""
     token = CancelToken()
     if threading.current_thread() is not threading.main_thread():
@@ -245,7 +251,7 @@ def _shown() -> Iterator[Any]:
     from rich.live import Live
 
     with Live(console=console, transient=True, auto_refresh=False) as live:
-        yield lambda lines: live.update(_table(lines, title="LIVE"), refresh=True)
+        yield lambda lines: live.update(table_of(lines, title="LIVE"), refresh=True)
 
 
 class _Lines:
@@ -266,7 +272,8 @@ class _Lines:
 _COLUMNS = ("series", "received", "withheld", "last", "complete", "source")
 
 
-def _table(lines: Sequence["Line"], *, title: str = "") -> Any:
+def table_of(lines: Sequence["Line"], *, title: str = "") -> Any:
+    """A row a series: how far it is."""
     from rich.table import Table
 
     table = Table(*_COLUMNS, title=title or None)
@@ -291,7 +298,8 @@ def _words(counts: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
 
 
-def _ending(found: "Recorded") -> Iterator[str]:
+def ending(found: "Recorded") -> Iterator[str]:
+    """What a person wants to know of a recording that has ended, and what to do next."""
     from openbell.replay.tape import short_seal
 
     yield f"recorded {found.id}" + "".join(
@@ -305,7 +313,8 @@ def _ending(found: "Recorded") -> Iterator[str]:
     yield f"next: openbell replay recording:{found.id}"
 
 
-def _to_dict(found: "Recorded") -> dict[str, Any]:
+def as_dict(found: "Recorded") -> dict[str, Any]:
+    """What a recording came to, JSON-ready."""
     return {
         "id": found.id,
         "series": [line.to_dict() for line in found.lines],
@@ -326,7 +335,7 @@ def list_(recordings: Recordings = None, as_json: options.Json = False) -> None:
     """
     from openbell.app import recorded
 
-    at = _lake(None, recordings)
+    at = lake_at(None, recordings)
     found = [recorded.summary(h) for h in recorded.recordings(at).list_recordings()]
     if as_json:
         say_json(found)
@@ -352,7 +361,7 @@ def show(recording: Id, recordings: Recordings = None, as_json: options.Json = F
     """
     from openbell.app import recorded
 
-    found = recorded.about(recorded.recordings(_lake(None, recordings)).open(recording))
+    found = recorded.about(recorded.recordings(lake_at(None, recordings)).open(recording))
     if as_json:
         say_json(found)
         return
@@ -383,7 +392,7 @@ def store(
     """
     from openbell.app import recorded
 
-    at = _lake(lake, recordings)
+    at = lake_at(lake, recordings)
     versions = recorded.bring_in(at, recorded.recordings(at).open(recording))
     if as_json:
         say_json([str(version.pin) for version in versions])

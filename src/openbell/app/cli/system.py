@@ -1,19 +1,32 @@
 """`openbell system`: play what a session configuration asks for; see and control what runs."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from openbell.app.cli import options
-from openbell.app.cli.exits import INTERRUPTED
-from openbell.app.cli.terminal import note, say, say_json, say_lines, working
+from openbell.app.cli.exits import INTERRUPTED, exit_code
+from openbell.app.cli.record import (
+    Recordings,
+    as_dict,
+    ending,
+    how_long,
+    lake_at,
+    stoppable,
+    table_of,
+)
+from openbell.app.cli.terminal import complain, note, say, say_json, say_lines, working
 from openbell.market.counted import counted
+from openbell.market.errors import OpenbellError, UsageError
+from openbell.market.moments import iso
 
 if TYPE_CHECKING:
     from openbell.app.session_config import SessionConfig
     from openbell.app.status import Ask
-    from openbell.app.systems import Asked
+
+_LIVE = "Live"
 
 app = typer.Typer(
     no_args_is_help=True, help="Play what a session configuration asks for; control what runs."
@@ -39,86 +52,211 @@ def start(
         typer.Option(
             "--speed",
             min=0,
-            help="0: as fast as it goes; else how many times real time.",
+            help="0: as fast as it goes; else how many times real time. Not live.",
             show_default="the configuration's",
         ),
     ] = None,
+    from_url: Annotated[
+        str,
+        typer.Option(
+            "--from-url",
+            metavar="URL",
+            rich_help_panel=_LIVE,
+            help="Where a live system's data comes from, as of openbell record: "
+            "wss://stream.binance.com:9443, or tcp://host:port for a line feed.",
+        ),
+    ] = "",
+    ask_url: Annotated[
+        str,
+        typer.Option(
+            "--ask-url",
+            metavar="URL",
+            rich_help_panel=_LIVE,
+            help="Where bars that did not come are asked for again: https://api.binance.com.",
+        ),
+    ] = "",
+    for_: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="TIME",
+            rich_help_panel=_LIVE,
+            help="How long a live system goes on: 90s, 30m, 1h, 1d.",
+            show_default="1d",
+        ),
+    ] = "",
+    until: Annotated[
+        str,
+        typer.Option(
+            "--until", metavar="MOMENT", rich_help_panel=_LIVE, help="Until when, instead."
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only check it and say what would be played.")
     ] = False,
     lake: options.Lake = None,
+    recordings: Recordings = None,
     state: State = None,
     as_json: options.Json = False,
 ) -> None:
     """Play the sessions a configuration asks for, here, until they end or somebody stops it.
 
-    Both generations of session_config are taken; what openbell does not do is named. From
-    elsewhere: openbell system status, pause, resume, stop.
+    Both generations of session_config are taken; what openbell does not do is named. One of mode
+    live is played as it comes and recorded, as by openbell record. From elsewhere: openbell
+    system status, pause, resume, stop.
 
     [bold]Examples[/]
 
       openbell system start session.json
 
       openbell system start session.json --speed 360
+
+      openbell system start live.json --from-url wss://stream.binance.com:9443
     """
+    given = dict(locals())
+    from openbell.app.session_config import read_session_config
+
+    asked_for = read_session_config(config)
+    _refuse_unused(asked_for, given)
+    (_start_live if asked_for.mode == "live" else _start_stored)(asked_for, given)
+
+
+# What says nothing about a configuration of the other mode.
+_ONLY = {
+    "backtest": {"speed": "--speed"},
+    "live": {"from_url": "--from-url", "ask_url": "--ask-url", "for_": "--for", "until": "--until"},
+}
+_MEANS = {
+    "backtest": "what is live goes at the market's own speed",
+    "live": "a backtest plays what the lake holds",
+}
+
+
+def _refuse_unused(config: "SessionConfig", given: dict[str, Any]) -> None:
+    other = "live" if config.mode == "backtest" else "backtest"
+    for name, option in _ONLY[other].items():
+        if given[name] not in (None, ""):
+            raise UsageError(
+                f"{option} is given, and {config.name} is of mode {config.mode}",
+                hint=f"leave it out: {_MEANS[other]}",
+            )
+
+
+def _start_stored(config: "SessionConfig", given: dict[str, Any]) -> None:
     from dataclasses import asdict, replace
 
     from openbell.app.lake import open_lake
-    from openbell.app.session_config import read_session_config
-    from openbell.app.systems import Player, build, resolve
+    from openbell.app.playing import Player
+    from openbell.app.systems import build, resolve
     from openbell.replay.filling import in_words
 
-    asked_for = read_session_config(config)
-    if speed is not None:
-        asked_for = replace(asked_for, speed=speed)
-    at = open_lake(lake)
-    asked = resolve(asked_for, at)
-    system = build(asked_for, asked, at)
+    if given["speed"] is not None:
+        config = replace(config, speed=given["speed"])
+    at = open_lake(given["lake"])
+    asked = resolve(config, at)
+    system = build(config, asked, at)
     pins = [str(pin) for pin in system.plan.pins]
-    found = {**_summary(asked_for, asked), "pins": pins, "sessions": []}
-    if not as_json:
-        say_lines(_lines(found))
-    for line in asked_for.not_done:
-        note(f"not done: {line}")
-    if not dry_run:
-        tell = note if as_json else lambda line: say_lines([line])
-        player = Player(system, asked_for, str(config.absolute()), tell)
+    found = {**_summary(config), "derived": asked.derived, "fill": asked.fill, "pins": pins}
+    found["sessions"] = []
+    as_json = given["as_json"]
+    _announce(found, as_json=as_json)
+    if not given["dry_run"]:
+        player = Player(config, str(given["config"].absolute()), _tell(as_json=as_json))
         with working("playing") as (_, cancel):
-            found["end"] = player.play(_folder(state), cancel)
+            found["end"] = player.play(system, _folder(given["state"]), cancel)
         found["sessions"] = player.sessions
         found["upkeep"] = {name: asdict(counts) for name, counts in system.upkeep.items()}
     if as_json:
         say_json(found)
-    elif not dry_run:
-        say_lines(in_words(system.upkeep))
-        say_lines(
-            [f"{asked_for.name}: {found['end']}, {counted(len(found['sessions']), 'session')}"]
-        )
+    elif not given["dry_run"]:
+        say_lines([*in_words(system.upkeep), _last_line(found)])
     if found.get("end") == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
 
-def _summary(config: "SessionConfig", asked: "Asked") -> dict[str, Any]:
+def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from openbell.app.playing_live import LivePlayer
+    from openbell.app.recording import begin, check
+    from openbell.app.systems import live_not_done, resolve_live
+
+    at = lake_at(given["lake"], given["recordings"])
+    asked = resolve_live(config, at, given["from_url"], given["ask_url"])
+    asked = replace(asked, **how_long(given["for_"], given["until"]))
+    config = replace(config, not_done=(*config.not_done, *live_not_done(config, asked)))
+    header = begin(asked)
+    found = {
+        **_summary(config), "trailing": asked.trailing, "derived": asked.derived,
+        "series": [str(each) for each in header.series], "from_url": asked.url,
+        "until": iso(header.end_ns), "ask_url": asked.ask_url, "sessions": [],
+    }  # fmt: skip
+    as_json = given["as_json"]
+    if given["dry_run"]:
+        check(header, asked, at)
+    _announce(found, as_json=as_json)
+    if given["dry_run"]:
+        if as_json:
+            say_json(found)
+        return
+    note(f"recording {header.id} until {iso(header.end_ns)}")
+    tell = _tell(as_json=as_json)
+    player = LivePlayer(config, str(given["config"].absolute()), tell, asked=asked, header=header)
+    try:
+        with stoppable() as cancel:
+            done = player.record(at, _folder(given["state"]), cancel)
+    except KeyboardInterrupt:
+        note(f"stopped at once; what was recorded stays: openbell record store {header.id}")
+        raise typer.Exit(INTERRUPTED) from None
+    found |= {"end": player.end, "sessions": player.sessions, "recorded": as_dict(done)}
+    if as_json:
+        say_json(found)
+    else:
+        say(table_of(done.lines))
+        say_lines([*ending(done), _last_line(found)])
+    if isinstance(done.error, OpenbellError):
+        complain(done.error.message, done.error.hint)
+        raise typer.Exit(exit_code(done.error))
+
+
+def _summary(config: "SessionConfig") -> dict[str, Any]:
     return {
         "name": config.name, "mode": config.mode, "start": config.start, "end": config.end,
-        "speed": config.speed, "trailing": config.trailing, "derived": list(asked.derived),
-        "fill": list(asked.fill), "not_done": list(config.not_done),
+        "speed": config.speed, "trailing": config.trailing, "not_done": config.not_done,
     }  # fmt: skip
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    pace = f"{found['speed']:g}× real time" if found["speed"] else "as fast as it goes"
-    lines = [
-        f"{found['name']}: {found['mode']} from {found['start']} to before {found['end']}, {pace}",
-        f"plays {', '.join(found['pins'])}",
-    ]
+def _announce(found: dict[str, Any], *, as_json: bool) -> None:
+    if not as_json:
+        say_lines(_lines(found))
+    for line in found["not_done"]:
+        note(f"not done: {line}")
+
+
+def _tell(*, as_json: bool) -> Callable[[str], None]:
+    return note if as_json else lambda line: say_lines([line])
+
+
+def _last_line(found: dict[str, Any]) -> str:
+    return f"{found['name']}: {found['end']}, {counted(len(found['sessions']), 'session')}"
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    if found["mode"] == "live":
+        yield f"{found['name']}: live from {found['from_url']} until {found['until']}"
+        yield f"plays {', '.join(found['series'])}"
+    else:
+        pace = f"{found['speed']:g}× real time" if found["speed"] else "as fast as it goes"
+        yield f"{found['name']}: backtest from {found['start']} to before {found['end']}, {pace}"
+        yield f"plays {', '.join(found['pins'])}"
     if found["derived"]:
-        lines.append(f"builds {', '.join(found['derived'])}")
+        yield f"builds {', '.join(found['derived'])}"
     if found["trailing"]:
-        lines.append(f"keeps {counted(found['trailing'], 'session')} of history")
-    if found["fill"]:
-        lines.append(f"fills missing bars from {', '.join(found['fill'])}")
-    return lines
+        yield f"keeps {counted(found['trailing'], 'session')} of history"
+    if found.get("fill"):
+        yield f"fills missing bars from {', '.join(found['fill'])}"
+    if found.get("ask_url"):
+        yield f"asks for missing bars at {found['ask_url']}"
 
 
 def _folder(state: Path | None) -> Path:
@@ -158,6 +296,12 @@ def _show(found: dict[str, Any]) -> None:
     say(table)
     for line in found.get("not_done", []):
         note(f"not done: {line}")
+    if _is_gone(found) and "recording" in found:
+        note(f"what it recorded stays: openbell record store {found['recording']}")
+
+
+def _is_gone(found: dict[str, Any]) -> bool:
+    return found["state"] != "stopped" and not found["is_alive"]
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -165,32 +309,42 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     from openbell.quality.report import percent
 
     state = found["state"]
-    if state != "stopped" and not found["is_alive"]:
+    if _is_gone(found):
         state = f"gone: process {found.get('pid')} ended without a word while it was {state}"
     elif found.get("end") not in (None, state):
         state = f"{state} ({found['end']})"
     plain = {
         "name": "name", "mode": "mode", "config": "config", "start_date": "from",
         "end_date": "to before", "session_date": "session date", "local_time": "local time",
-        "time": "time",
+        "time": "time", "recording": "recording", "from_url": "comes from", "until": "until",
     }  # fmt: skip
     rows = [("state", state)]
     rows += [(words, str(found[name])) for name, words in plain.items() if found.get(name)]
     rows += [(name, ", ".join(found[name])) for name in ("plays", "derived") if found.get(name)]
     if "sessions" in found:
         rows.append(("sessions closed", f"{found['sessions_closed']} of {found['sessions']}"))
-    if "speed" in found:
+    if found.get("speed") is not None:
         rows.append(("speed", f"{found['speed']:g}×" if found["speed"] else "as fast as it goes"))
     for name, one in found.get("symbols", {}).items():
         bars = "" if one["bars"] is None else f"   {counted(one['bars'], 'bar')}"
         rows.append((name, f"{percent(one['completeness'])} complete{bars}"))
+    rows += [(one["series"], _arrived(one)) for one in found.get("series", [])]
     rows += [(n, str(found[n])) for n in ("pid", "started", "updated") if n in found]
     return rows
 
 
+def _arrived(one: dict[str, Any]) -> str:
+    """What came of a live series."""
+    counts = {**one["withheld"], **one["noted"]}
+    if one["left_out"]:
+        counts["no wholes"] = one["left_out"]
+    words = [f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items()]
+    return ", ".join([f"{one['received']:,} received", *words])
+
+
 @app.command()
 def pause(state: State = None, as_json: options.Json = False) -> None:
-    """Hold the running system before its next slice.
+    """Hold the running system before its next slice. A live one cannot be held.
 
     [bold]Examples[/]
 
