@@ -4,7 +4,7 @@
 
 const { spawn } = require("node:child_process");
 const { mkdtempSync, mkdirSync, symlinkSync, cpSync, rmSync } = require("node:fs");
-const { createServer } = require("node:net");
+const { connect, createServer } = require("node:net");
 const { tmpdir } = require("node:os");
 const path = require("node:path");
 
@@ -68,6 +68,24 @@ async function startRedis(port = undefined, ...settings) {
   return { port: chosen, stop: (signal) => child.stop(signal), signal: (name) => child.process.kill(name) };
 }
 
+/** A way to a Redis that cuts a connection whenever `cutAt` is said on it; `cuts` counts. */
+async function startRelay(port) {
+  const relay = { port: await freePort(), cutAt: null, cuts: 0, close: () => server.close() };
+  const server = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    const cut = () => [near, far].forEach((socket) => socket.resetAndDestroy());
+    for (const socket of [near, far]) socket.on("error", cut).on("close", cut);
+    far.on("data", (data) => near.write(data));
+    near.on("data", (data) => {
+      if (!relay.cutAt || !data.includes(relay.cutAt)) return far.write(data);
+      relay.cuts += 1;
+      return cut();
+    });
+  });
+  await new Promise((resolve) => server.listen(relay.port, "127.0.0.1", resolve));
+  return relay;
+}
+
 /** A client of the test's own that writes down what it hears. */
 async function listen(port, channels, major = "redis") {
   const { createClient } = require(major);
@@ -129,5 +147,5 @@ function waveBars(n, startMs = Date.UTC(2023, 5, 1, 8, 0)) {
 
 module.exports = {
   BUILT, Child, ENVIRONMENT, EXAMPLES, command, folderWith, freePort, listen, serveHistory,
-  startRedis, until, waveBars,
+  startRedis, startRelay, until, waveBars,
 };

@@ -21,6 +21,7 @@ from openbell.backtest.catalog import from_instance, load_strategy
 from openbell.backtest.config import RunConfig
 from openbell.backtest.result import RunResult
 from openbell.backtest.run import run_backtest
+from openbell.bridge.answering import Recorded
 from openbell.bridge.child import Limits
 from openbell.bridge.history import HistoricalDataBootstrapService
 from openbell.bridge.link import Link, Setup
@@ -471,12 +472,21 @@ def test_a_start_that_fails_says_where_in_the_strategy(setup: Setup, tmp_path: P
     assert '"stack"' not in done.error
 
 
-def test_another_history_service_at_the_same_redis_is_said(setup: Setup, store: Store) -> None:
+def test_another_history_service_at_the_same_redis_is_said(
+    setup: Setup, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = NODE / "self-bootstrap-strategy.js"
     settings = {"start": "2011-03-08", "end": "2011-03-08T15:00Z"}
     said = "another history service is at the same Redis"
     alone = run(made(own, setup, **CROSS), store, **settings)
     assert not any(said in warning for warning in alone.warnings)
+    find = Recorded.find
+
+    def late(*words: Any) -> Any:
+        threading.Event().wait(0.5)  # the other answers first, and the run is over before we do
+        return find(*words)
+
+    monkeypatch.setattr(Recorded, "find", late)
     with connect(setup.redis_url) as client, HistoricalDataBootstrapService(client):
         beside = run(made(own, setup, **CROSS), store, **settings)
     assert any(said in warning for warning in beside.warnings)

@@ -134,12 +134,12 @@ export async function runBot(config: Config, stop: Promise<void>, ready: () => v
     log(`Redis: ${error.message}`);
     if (isLost) lost(error);
   };
-  const tell = (sent: Promise<unknown>) => void sent.catch((error: Error) => trouble(error, false));
+  const tell = (sent: Promise<unknown>) => sent.catch((error: Error) => trouble(error, false));
   const bot = new MockBot(
     config,
-    (channel, message) => tell(publisher.publish(channel, JSON.stringify(message))),
+    (channel, message) => void tell(publisher.publish(channel, JSON.stringify(message))),
     log,
-    () => tell(sayStatus(publisher, bot, "running")),
+    () => void tell(sayStatus(publisher, bot, "running")),
   );
   const publisher = await connectRedis(config, __filename, trouble);
   const subscriber = await duplicateRedis(publisher, trouble);
@@ -148,7 +148,7 @@ export async function runBot(config: Config, stop: Promise<void>, ready: () => v
     await sayStatus(publisher, bot, "running");
     ready();
     await Promise.race([stop, gone]);
-    await within(FAREWELL_MS, sayStatus(publisher, bot, "stopped"));
+    await within(FAREWELL_MS, tell(sayStatus(publisher, bot, "stopped")));
   } finally {
     await within(FAREWELL_MS, Promise.all([closeRedis(subscriber), closeRedis(publisher)]));
   }

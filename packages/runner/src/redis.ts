@@ -9,8 +9,8 @@ import type { Bar } from "../../sdk/src/types";
 import * as channels from "../../wire/src/channels";
 import { MessageError, asTime, decode, readHistory, readMarketData, readPositions, textOf, wholeOf } from "../../wire/src/messages";
 import { aborted, within } from "../../wire/src/process";
-import { closeRedis, connectRedis, duplicateRedis } from "../../wire/src/redis";
-import type { RedisClient } from "../../wire/src/redis";
+import { closeRedis, connectRedis, duplicateRedis, publishRedis } from "../../wire/src/redis";
+import type { OnTrouble, RedisClient } from "../../wire/src/redis";
 import type { Failure, Outcome, StrategyHost } from "./host";
 import { Inbox } from "./inbox";
 import type { Settings } from "./protocol";
@@ -53,13 +53,11 @@ class RedisRunner {
   }
 
   async run(): Promise<void> {
-    const { config } = this.host;
-    const trouble = (error: Error, lost: boolean) => this.onTrouble(error, lost);
-    this.publisher = await connectRedis(config, this.settings.strategyPath, trouble);
-    this.subscriber = await duplicateRedis(this.publisher, trouble);
+    this.publisher = await connectRedis(this.host.config, this.settings.strategyPath, this.onTrouble);
+    this.subscriber = await duplicateRedis(this.publisher, this.onTrouble);
     try {
       await this.subscribe();
-      await Promise.race([this.serve(), this.failed]);
+      await this.serve();
     } finally {
       await within(FAREWELL_MS, Promise.all([closeRedis(this.subscriber), closeRedis(this.publisher)]));
     }
@@ -67,8 +65,8 @@ class RedisRunner {
 
   private async serve(): Promise<void> {
     const stopped = aborted(this.settings.stop);
-    await Promise.race([this.begin(), stopped]);
-    await stopped;
+    await Promise.race([this.begin().then(() => stopped), stopped, this.failed]);
+    // It was told to end, and ends in order whatever becomes of Redis now.
     await within(FAREWELL_MS, this.sayFarewell());
   }
 
@@ -207,15 +205,15 @@ class RedisRunner {
     this.settings.output.log(`${channel}: ${error.message}`);
   }
 
-  private onTrouble(error: Error, lost: boolean): void {
+  private readonly onTrouble: OnTrouble = (error, lost) => {
     this.troubles += 1;
     this.settings.output.log(`Redis: ${error.message}`);
     if (lost) this.fail(error);
-  }
+  };
 
   /** How many heard it. */
   private publish(channel: string, message: object): Promise<number> {
-    return this.publisher.publish(channel, JSON.stringify(message));
+    return publishRedis(this.publisher, channel, JSON.stringify(message), this.onTrouble);
   }
 
   private now(): string {

@@ -5,7 +5,7 @@
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
 
-const { Child, ENVIRONMENT, command, freePort, listen, serveHistory, startRedis, until, waveBars } = require("../../testing/support.js");
+const { Child, ENVIRONMENT, command, freePort, listen, serveHistory, startRedis, startRelay, until, waveBars } = require("../../testing/support.js");
 const { MARKET, READY, RECORDER, SIGNAL, market, stage } = require("./stage.js");
 
 /** With one major of npm's `redis`. */
@@ -69,6 +69,26 @@ function suite(major) {
     assert.ok(here.ear.on(READY).at(-1).statistics.troubles > 0);
   });
 
+  test("a connection that breaks under what is said costs that message, and nothing else", async () => {
+    const history = await serveHistory(here.redis.port, waveBars(50));
+    const relay = await startRelay(here.redis.port);
+    relay.cutAt = "historical-data:request";
+    const child = here.run("recorder.js", {}, relay.port);
+    await until(() => relay.cuts > 0);
+    relay.cutAt = SIGNAL;
+    await child.says("ready: true\n");
+    const before = relay.cuts;
+    await here.ear.say(MARKET, market(101));
+    await until(() => relay.cuts > before);
+    relay.cutAt = null;
+    await here.ear.say(MARKET, market(102));
+    await until(() => here.ear.on(SIGNAL).length > 0);
+    assert.equal(await child.stop(), 0);
+    assert.deepEqual(here.ear.on(SIGNAL).map(({ price }) => price), [102]);
+    await history.close();
+    relay.close();
+  });
+
   test("a Redis that is paused delays, and nothing is lost or repeated", async () => {
     const own = await startRedis();
     const child = here.run("recorder.js", { historicalBarsBack: 0 }, own.port);
@@ -89,15 +109,32 @@ function suite(major) {
 
   test("the runner and the bot end when they are told to, Redis or no Redis", async () => {
     const own = await startRedis();
-    const runner = here.run("recorder.js", { historicalBarsBack: 0 }, own.port);
-    const bot = new Child(command("bot", JSON.stringify({ redisPort: own.port })), { NODE_PATH: here.folder.file("node_modules") });
-    here.children.push(bot);
-    const both = [runner, bot];
-    await Promise.all(both.map((child) => child.says("ready: true")));
+    const both = await runnerAndBot(own.port);
     await own.stop("SIGKILL");
     await Promise.all(both.map((child) => child.says("Redis:", "err")));
     assert.deepEqual(await Promise.all(both.map((child) => child.stop())), [0, 0]);
   });
+
+  // What is said at the end, and by what the connection itself is ended.
+  for (const text of ["strategy-ready", ":status", "QUIT"]) {
+    test(`the runner and the bot end in order though the connection breaks under ${text}`, async () => {
+      const relay = await startRelay(here.redis.port);
+      const both = await runnerAndBot(relay.port);
+      relay.cutAt = text;
+      assert.deepEqual(await Promise.all(both.map((child) => child.stop())), [0, 0]);
+      // The current major says no QUIT.
+      assert.ok(relay.cuts > 0 || (text === "QUIT" && major !== "redis"));
+      relay.close();
+    });
+  }
+
+  async function runnerAndBot(port) {
+    const runner = here.run("recorder.js", { historicalBarsBack: 0 }, port);
+    const bot = new Child(command("bot", JSON.stringify({ redisPort: port })), { NODE_PATH: here.folder.file("node_modules") });
+    here.children.push(bot);
+    await Promise.all([runner, bot].map((child) => child.says("ready: true")));
+    return [runner, bot];
+  }
 
   test("no Redis at all is fatal within seconds", async () => {
     const words = command("runner", RECORDER, JSON.stringify({ redisPort: await freePort() }), "--protocol", "redis");

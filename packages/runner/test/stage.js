@@ -32,6 +32,8 @@ function stage(major) {
     await here.ear.close();
     await here.redis.stop();
     here.folder.remove();
+    // What a failed test left open does not keep its failure from being told.
+    setTimeout(() => process.exit(), 1000).unref();
   });
 
   /** Start a runner for a strategy of the folder and forget what was heard before. */

@@ -9,6 +9,7 @@ import { textOf, wholeOf } from "./messages";
 /** What `redis` 4, 5 and 6 have in common and we need. */
 export interface RedisClient {
   readonly isOpen: boolean;
+  readonly isReady: boolean;
   connect(): Promise<unknown>;
   duplicate(): RedisClient;
   on(event: "error", listener: (error: Error) => void): unknown;
@@ -57,11 +58,23 @@ export async function duplicateRedis(client: RedisClient, trouble: OnTrouble): P
   return second;
 }
 
-/** End a connection after what was sent is answered. */
+/** How many heard a message: nobody if the connection breaks meanwhile. Raises what Redis refuses. */
+export async function publishRedis(client: RedisClient, channel: string, text: string, trouble: OnTrouble): Promise<number> {
+  try {
+    return await client.publish(channel, text);
+  } catch (error) {
+    if (client.isReady) throw error;
+    trouble(error as Error, false);
+    return 0;
+  }
+}
+
+/** End a connection after what was sent is answered; one that breaks meanwhile has ended, too. */
 export async function closeRedis(client: RedisClient): Promise<void> {
   if (!client.isOpen) return;
   // `quit` has become `close` in redis 5.
-  await (client.close ? client.close() : client.quit?.());
+  const closed: Promise<unknown> | undefined = client.close ? client.close() : client.quit?.();
+  await closed?.catch(() => undefined);
 }
 
 function watch(client: RedisClient, trouble: OnTrouble): void {

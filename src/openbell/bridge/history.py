@@ -158,7 +158,7 @@ class HistoricalDataBootstrapService:
         return True
 
     def stop(self) -> None:
-        """Hear nothing more; an answer under way has two seconds to be sent."""
+        """Answer what was asked before, for two seconds at most, and hear nothing more."""
         if not self._is_running:
             return
         self._is_running = False

@@ -2,7 +2,9 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from openbell.market.errors import MissingExtraError, UnavailableError
@@ -16,6 +18,7 @@ _log = logging.getLogger(__name__)
 Receive = Callable[[str, bytes], None]
 
 CONFIRM_S = 5.0
+LEAVE_S = 1.0
 _POLL_S = 0.2
 _PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _IDENTITY = (
@@ -117,7 +120,7 @@ class Listener:
             raise UnavailableError("Redis confirms no subscription", hint="look into its log")
 
     def stop(self, timeout_s: float = 2.0) -> bool:
-        """End the thread; whether it ended within the time."""
+        """Hear what was published before, then nobody hears; whether it ended within the time."""
         self._stopping.set()
         self._thread.join(timeout_s)
         if self.is_alive:
@@ -138,8 +141,20 @@ class Listener:
                 # At once the first time: the client has already subscribed again if it could.
                 self._stopping.wait(_PAUSES_S[min(failed, len(_PAUSES_S) - 1)])
                 failed += 1
+        self._leave(pubsub)
         pubsub.close()
         self._client.close()
+
+    def _leave(self, pubsub: "PubSub") -> None:
+        """Leave the channels: what Redis says until it confirms that was published before."""
+        from redis import RedisError
+
+        last_s = time.monotonic() + LEAVE_S
+        with suppress(RedisError, OSError):  # nobody is heard over a lost connection
+            if pubsub.subscribed:
+                pubsub.unsubscribe()  # type: ignore[no-untyped-call]  # so it is
+            while pubsub.subscribed and time.monotonic() < last_s:
+                self._turn(pubsub)
 
     def _turn(self, pubsub: "PubSub") -> None:
         if not pubsub.subscribed:

@@ -162,8 +162,9 @@ class RemoteStrategy(Strategy):
         link, self._link = self._link, None
         if link is None:
             return
-        asked = self._history.get_statistics() if self._history else {}
         link.close()
+        # Only now: what the strategy asked last is counted when it is answered.
+        asked = self._history.get_statistics() if self._history else {}
         self._first_aside = link.first_aside
         self._statistics = {
             **link.statistics,

@@ -151,8 +151,8 @@ async function runBot(config, stop, ready, log) {
         if (isLost)
             lost(error);
     };
-    const tell = (sent) => void sent.catch((error) => trouble(error, false));
-    const bot = new MockBot(config, (channel, message) => tell(publisher.publish(channel, JSON.stringify(message))), log, () => tell(sayStatus(publisher, bot, "running")));
+    const tell = (sent) => sent.catch((error) => trouble(error, false));
+    const bot = new MockBot(config, (channel, message) => void tell(publisher.publish(channel, JSON.stringify(message))), log, () => void tell(sayStatus(publisher, bot, "running")));
     const publisher = await (0, redis_1.connectRedis)(config, __filename, trouble);
     const subscriber = await (0, redis_1.duplicateRedis)(publisher, trouble);
     try {
@@ -160,7 +160,7 @@ async function runBot(config, stop, ready, log) {
         await sayStatus(publisher, bot, "running");
         ready();
         await Promise.race([stop, gone]);
-        await (0, process_1.within)(FAREWELL_MS, sayStatus(publisher, bot, "stopped"));
+        await (0, process_1.within)(FAREWELL_MS, tell(sayStatus(publisher, bot, "stopped")));
     }
     finally {
         await (0, process_1.within)(FAREWELL_MS, Promise.all([(0, redis_1.closeRedis)(subscriber), (0, redis_1.closeRedis)(publisher)]));

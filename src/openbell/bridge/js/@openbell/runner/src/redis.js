@@ -80,13 +80,11 @@ class RedisRunner {
         this.inbox = new inbox_1.Inbox(INBOX_MAX, (message) => this.handle(message.channel, message.text), this.fail);
     }
     async run() {
-        const { config } = this.host;
-        const trouble = (error, lost) => this.onTrouble(error, lost);
-        this.publisher = await (0, redis_1.connectRedis)(config, this.settings.strategyPath, trouble);
-        this.subscriber = await (0, redis_1.duplicateRedis)(this.publisher, trouble);
+        this.publisher = await (0, redis_1.connectRedis)(this.host.config, this.settings.strategyPath, this.onTrouble);
+        this.subscriber = await (0, redis_1.duplicateRedis)(this.publisher, this.onTrouble);
         try {
             await this.subscribe();
-            await Promise.race([this.serve(), this.failed]);
+            await this.serve();
         }
         finally {
             await (0, process_1.within)(FAREWELL_MS, Promise.all([(0, redis_1.closeRedis)(this.subscriber), (0, redis_1.closeRedis)(this.publisher)]));
@@ -94,8 +92,8 @@ class RedisRunner {
     }
     async serve() {
         const stopped = (0, process_1.aborted)(this.settings.stop);
-        await Promise.race([this.begin(), stopped]);
-        await stopped;
+        await Promise.race([this.begin().then(() => stopped), stopped, this.failed]);
+        // It was told to end, and ends in order whatever becomes of Redis now.
         await (0, process_1.within)(FAREWELL_MS, this.sayFarewell());
     }
     async sayFarewell() {
@@ -231,15 +229,15 @@ class RedisRunner {
         this.host.statistics.malformed += 1;
         this.settings.output.log(`${channel}: ${error.message}`);
     }
-    onTrouble(error, lost) {
+    onTrouble = (error, lost) => {
         this.troubles += 1;
         this.settings.output.log(`Redis: ${error.message}`);
         if (lost)
             this.fail(error);
-    }
+    };
     /** How many heard it. */
     publish(channel, message) {
-        return this.publisher.publish(channel, JSON.stringify(message));
+        return (0, redis_1.publishRedis)(this.publisher, channel, JSON.stringify(message), this.onTrouble);
     }
     now() {
         return new Date(this.nowMs).toISOString();

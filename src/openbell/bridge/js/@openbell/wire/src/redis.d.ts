@@ -3,6 +3,7 @@ import type { Config } from "../../sdk/src/types";
 /** What `redis` 4, 5 and 6 have in common and we need. */
 export interface RedisClient {
     readonly isOpen: boolean;
+    readonly isReady: boolean;
     connect(): Promise<unknown>;
     duplicate(): RedisClient;
     on(event: "error", listener: (error: Error) => void): unknown;
@@ -26,5 +27,7 @@ export type OnTrouble = (error: Error, lost: boolean) => void;
 export declare function connectRedis(config: Config, beside: string, trouble: OnTrouble): Promise<RedisClient>;
 /** A second connection to the same server, for subscriptions or blocking reads. */
 export declare function duplicateRedis(client: RedisClient, trouble: OnTrouble): Promise<RedisClient>;
-/** End a connection after what was sent is answered. */
+/** How many heard a message: nobody if the connection breaks meanwhile. Raises what Redis refuses. */
+export declare function publishRedis(client: RedisClient, channel: string, text: string, trouble: OnTrouble): Promise<number>;
+/** End a connection after what was sent is answered; one that breaks meanwhile has ended, too. */
 export declare function closeRedis(client: RedisClient): Promise<void>;

@@ -3,6 +3,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.connectRedis = connectRedis;
 exports.duplicateRedis = duplicateRedis;
+exports.publishRedis = publishRedis;
 exports.closeRedis = closeRedis;
 const node_module_1 = require("node:module");
 const node_path_1 = require("node:path");
@@ -33,12 +34,25 @@ async function duplicateRedis(client, trouble) {
     await second.connect();
     return second;
 }
-/** End a connection after what was sent is answered. */
+/** How many heard a message: nobody if the connection breaks meanwhile. Raises what Redis refuses. */
+async function publishRedis(client, channel, text, trouble) {
+    try {
+        return await client.publish(channel, text);
+    }
+    catch (error) {
+        if (client.isReady)
+            throw error;
+        trouble(error, false);
+        return 0;
+    }
+}
+/** End a connection after what was sent is answered; one that breaks meanwhile has ended, too. */
 async function closeRedis(client) {
     if (!client.isOpen)
         return;
     // `quit` has become `close` in redis 5.
-    await (client.close ? client.close() : client.quit?.());
+    const closed = client.close ? client.close() : client.quit?.();
+    await closed?.catch(() => undefined);
 }
 function watch(client, trouble) {
     client.on("error", (error) => setImmediate(() => trouble(error, !client.isOpen)));
