@@ -13,9 +13,10 @@ import pytest
 from openbell.bridge.redis_server import RedisServer
 
 OWNS_REDIS = """
-import sys, threading
+import signal, sys, threading
 from pathlib import Path
 from openbell.bridge.redis_server import RedisServer
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may ignore it: nohup
 server = RedisServer(Path(sys.argv[1])).start()
 print(server.pid, server._folder, flush=True)
 threading.Event().wait()
@@ -32,10 +33,16 @@ threading.Event().wait()
 
 def is_there(pid: int) -> bool:
     """Whether a process runs; one that only waits to be buried does not."""
+    return stat(pid)[0] not in "ZX"
+
+
+def stat(pid: int) -> tuple[str, int]:
+    """A process's state and its parent; `X` and 0 for one that is gone."""
     try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X", 0
+    return state, int(parent)
 
 
 def wait_until_gone(pid: int, folder: Path) -> None:
@@ -80,8 +87,16 @@ def test_no_guard_is_left(binary: Path) -> None:
     assert guards() == before
 
 
-def guards() -> set[str]:
+def guards() -> set[int]:
     """The guards this process has started."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    texts = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-    return {pid for pid, text in texts.items() if b"openbell-guard" in text}
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    children = [pid for pid in pids if stat(pid)[1] == os.getpid()]
+    return {pid for pid in children if b"openbell-guard" in words_of(pid)}
+
+
+def words_of(pid: int) -> bytes:
+    """A child's command line; one whose program is being loaded has none for a moment."""
+    words = Path(f"/proc/{pid}/cmdline")
+    while not (found := words.read_bytes()) and is_there(pid):
+        threading.Event().wait(0.001)
+    return found
