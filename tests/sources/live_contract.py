@@ -73,6 +73,35 @@ class LiveContract:
         numbers = [one.number for one in trades(data_of(basket))]
         assert numbers == sorted(set(numbers))
 
+    @pytest.mark.parametrize("faults", [(), ("disconnect",)])
+    def test_a_series_that_is_added_comes_from_then_on(
+        self, make: Maker, faults: Sequence[str]
+    ) -> None:
+        basket = Basket(1_000 if faults else 3_000)
+        with venue(BITCOIN, *faults, speak=self.speaks, speed=30, seed=3) as url:
+            source = make(url, (TRADES,), wait=lambda _: None)
+            with pytest.raises(UnavailableError, match="is not connected"):
+                source.add(QUOTES)
+            source.start(basket)
+            until(lambda: len(basket.pushed) > 5)
+            source.add(QUOTES)
+            assert list(source.series()) == [TRADES, QUOTES]
+            assert basket.full.wait(SOON_S), basket.pushed[-3:]
+            source.stop()
+        with pytest.raises(UnavailableError, match="is not connected"):
+            source.add(QUOTES)
+        found, notes = data_of(basket), notes_of(basket, QUOTES)
+        first = [one.series for one in basket.pushed].index(QUOTES)
+        assert basket.pushed[first].what == CONNECTED
+        assert {one.what for one in found} == KINDS
+        assert notes[1:] == [DISCONNECTED, CONNECTED] * (len(notes) // 2)
+        assert (len(notes) > 1) == bool(faults)
+        if not faults:
+            later = found[[one.what for one in found].index(QUOTE) :]
+            expected = [said(one) for one in items_of(BITCOIN)]
+            begin = expected.index(said(later[0]))
+            assert [said(one) for one in later] == expected[begin : begin + len(later)]
+
     def test_silence_is_noted_and_ends_the_connection(self, make: Maker) -> None:
         basket = self.take(make, 800, "silence", seed=2, speed=10, silence_s=0.7)
         notes = notes_of(basket, TRADES)
@@ -141,6 +170,16 @@ class LiveContract:
         over.set()
         stopper.join(SOON_S)
         assert waits[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def until(is_met: Callable[[], bool]) -> None:
+    """Wait for it."""
+    never = threading.Event()
+    for _ in range(100 * SOON_S):
+        if is_met():
+            return
+        never.wait(0.01)
+    raise AssertionError("it did not happen")
 
 
 def trades(found: Sequence[Pushed]) -> list[Pushed]:

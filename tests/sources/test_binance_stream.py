@@ -158,6 +158,32 @@ def test_an_answer_that_is_no_is_told_from_one_to_try_again(
             source.start(Basket())
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [{"error": {"code": 2, "msg": "too many"}, "id": 2}, {"code": 2, "msg": "too many", "id": 2}],
+)
+def test_a_stream_that_is_refused_fails(answer: Any) -> None:
+    asked: list[Any] = []
+
+    def refuse(client: Any) -> None:
+        asked.append(orjson.loads(client.recv(timeout=SOON_S)))
+        client.send(orjson.dumps(answer).decode())
+
+    basket = Basket()
+    trades, quotes = (Series.parse(f"BINANCE:ETHUSDT/{kind}") for kind in ("trades", "quotes"))
+    with serving(refuse) as url:
+        source = BinanceStream(url, [trades], lambda: 0)
+        source.start(basket)
+        with pytest.raises(UsageError, match="nothing Binance sends"):
+            source.add(Series.parse("XNYS:SPY/1m"))
+        source.add(quotes)
+        assert basket.full.wait(SOON_S)
+        source.stop()
+    assert asked == [{"method": "SUBSCRIBE", "params": ["ethusdt@bookTicker"], "id": 2}]
+    assert list(basket.failed) == [quotes]
+    assert "too many" in str(basket.failed[quotes])
+
+
 @pytest.mark.parametrize("series", ["XNYS:SPY/1m", "BINANCE:BTCUSDT/1m.mark"])
 def test_what_binance_does_not_send_is_refused(series: str) -> None:
     with pytest.raises(UsageError, match="nothing Binance sends"):

@@ -193,11 +193,28 @@ def serve_lines(tape: Tape) -> None:
             client, _ = server.accept()
             with client:
                 try:
-                    wanted = set(orjson.loads(client.makefile("rb").readline())["series"])
+                    wanted = _wanted(client)
                     if not _talk(tape, client, wanted):
                         _idle(client)
+                    client.shutdown(socket.SHUT_RDWR)  # whoever listens to it ends
                 except (BrokenPipeError, ConnectionResetError):
                     continue
+
+
+def _wanted(client: socket.socket) -> set[str]:
+    """What a client asks for; grows when it asks for more."""
+    lines = client.makefile("rb")
+    wanted = set(orjson.loads(lines.readline())["series"])
+
+    def listen() -> None:
+        try:
+            for text in lines:
+                wanted.update(orjson.loads(text)["series"])
+        except OSError:
+            return
+
+    threading.Thread(target=listen, daemon=True).start()
+    return wanted
 
 
 def _talk(tape: Tape, client: socket.socket, wanted: set[str]) -> bool:
@@ -223,6 +240,17 @@ def serve_binance(tape: Tape) -> None:
     def talk(client: ServerConnection) -> None:
         assert client.request is not None
         wanted = set(client.request.path.partition("streams=")[2].split("/"))
+
+        def listen() -> None:
+            try:
+                for text in client:
+                    asked = orjson.loads(text)
+                    wanted.update(asked["params"])
+                    client.send(orjson.dumps({"result": None, "id": asked["id"]}).decode())
+            except ConnectionClosed:
+                return
+
+        threading.Thread(target=listen, daemon=True).start()
 
         def send(item: Item, time_ns: int) -> None:
             if item.raw["stream"] in wanted:

@@ -1,13 +1,16 @@
 """What every store of recordings must do. One suite, run against each."""
 
+from dataclasses import replace
+
 import pytest
 
-from openbell.market.arrivals import BAR, QUOTE, STOPPED, TRADE, Arrival
+from openbell.market.arrivals import BAR, QUOTE, REGISTERED, STOPPED, TRADE, Arrival
 from openbell.market.errors import NotRecordedError, UsageError
 from openbell.market.instrument import Series
 from openbell.ports import RecordingHeader, RecordingStore
 
 SERIES = tuple(map(Series.parse, ("XNYS:SPY/trades", "XNYS:SPY/quotes", "XNYS:SPY/1m")))
+NEW = Series.parse("XNAS:QQQ/1m")
 
 
 def header(recording_id: str = "3f9a02c1", start_ns: int = 10**18) -> RecordingHeader:
@@ -51,6 +54,23 @@ class RecordingStoreContract:
         assert len(set(sums)) == 3
         assert recordings.open("aaaa").checksum == sums[0]
 
+    def test_a_series_announced_while_it_is_written_is_in_its_header(
+        self, recordings: RecordingStore
+    ) -> None:
+        made = recordings.create(header())
+        made.append(arrivals(2))
+        before = recordings.open("3f9a").checksum
+        made.announce(NEW)
+        made.append([Arrival(3, REGISTERED, 0, 10**18 + 5)])
+        grown = replace(header(), series=(*SERIES, NEW), added=1)
+        assert (grown.at_start, header().at_start) == (SERIES, SERIES)
+        assert made.header == recordings.open("3f9a").header == grown
+        assert recordings.list_recordings() == [grown]
+        with pytest.raises(UsageError, match="is announced already"):
+            made.announce(NEW)
+        made.close()
+        assert recordings.open("3f9a").checksum == made.checksum != before
+
     def test_an_id_is_given_once(self, recordings: RecordingStore) -> None:
         recordings.create(header()).close()
         with pytest.raises(UsageError, match="3f9a02c1"):
@@ -60,6 +80,9 @@ class RecordingStoreContract:
         recordings.create(header()).close()
         with pytest.raises(UsageError, match="not being written"):
             recordings.open("3f9a02c1").append(arrivals(1))
+        with pytest.raises(UsageError, match="not being written"):
+            recordings.open("3f9a02c1").announce(NEW)
+        assert recordings.open("3f9a02c1").header == header()
 
     def test_recordings_are_listed_newest_first(self, recordings: RecordingStore) -> None:
         for name, start in (("aaaa", 5), ("bbbb", 7), ("cccc", 6)):

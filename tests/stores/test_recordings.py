@@ -1,16 +1,17 @@
 """Recordings on disk."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from openbell.market.arrivals import RECORD_BYTES
+from openbell.market.arrivals import RECORD_BYTES, REGISTERED, Arrival
 from openbell.market.errors import BadDataError, StoreError, UsageError
 from openbell.ports import RecordingStore
 from openbell.stores.recordings import RecordingFile, RecordingFolder
-from tests.stores.recordings_contract import RecordingStoreContract, arrivals, header
+from tests.stores.recordings_contract import NEW, RecordingStoreContract, arrivals, header
 
 
 class TestRecordingFolder(RecordingStoreContract):
@@ -58,6 +59,48 @@ def test_a_kill_leaves_what_was_appended(tmp_path: Path) -> None:
     assert done.returncode == -9
     found = RecordingFolder(tmp_path).open("3f9a02c1")
     assert [a for block in found.read() for a in block] == arrivals(7)
+
+
+def test_a_kill_leaves_what_was_announced_whether_anything_came_of_it_or_not(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path;"
+        "from openbell.stores.recordings import RecordingFolder;"
+        "from tests.stores.recordings_contract import NEW, arrivals, header;"
+        "made = RecordingFolder(Path(sys.argv[1])).create(header());"
+        "made.append(arrivals(7)); made.announce(NEW); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    found = RecordingFolder(tmp_path).open("3f9a02c1")
+    assert found.header.series == (*header().series, NEW)
+    assert found.header.at_start == header().series
+    assert [a for block in found.read() for a in block] == arrivals(7)
+
+
+def test_a_series_that_cannot_be_announced_changes_nothing(tmp_path: Path) -> None:
+    made = RecordingFolder(tmp_path).create(header())
+    shutil.rmtree(tmp_path / "3f9a02c1")
+    with pytest.raises(StoreError, match="cannot be written"):
+        made.announce(NEW)
+    assert made.header == header()
+    made.close()
+
+
+def test_whoever_reads_while_it_is_written_knows_every_series_that_came(tmp_path: Path) -> None:
+    made = RecordingFolder(tmp_path).create(header())
+    reader = RecordingFolder(tmp_path).open("3f9a02c1")
+    made.announce(NEW)
+    made.append([Arrival(3, REGISTERED, 0, 10**18)])
+    for block in reader.read():
+        assert [reader.header.series[a.series] for a in block] == [NEW]
+    made.close()
+
+
+def test_a_recording_that_did_not_grow_is_stored_as_ever(tmp_path: Path) -> None:
+    made(tmp_path)
+    assert "added" not in (tmp_path / "3f9a02c1" / "header.json").read_text()
 
 
 def test_two_writers_of_one_recording_cannot_be(tmp_path: Path) -> None:

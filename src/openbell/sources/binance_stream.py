@@ -70,10 +70,10 @@ class BinanceStream:
                 f"`{url}` is no address of Binance's streams",
                 hint="write wss://stream.binance.com:9443",
             )
-        self._series = tuple(series)
         self._now_ns = now_ns
-        self._streams = {_stream(each): each for each in series}
-        self._url = f"{url.rstrip('/')}/stream?streams={'/'.join(self._streams)}"
+        for each in series:
+            _stream(each)
+        self._url = url.rstrip("/")
         _library()
         self._connection = Connection(url, series, self._connect, silence_s=silence_s, wait=wait)
 
@@ -83,40 +83,34 @@ class BinanceStream:
         return self._connection.error
 
     def series(self) -> Sequence[Series]:
-        return self._series
+        return self._connection.series
 
     def start(self, inlet: Inlet) -> None:
         self._connection.start(inlet)
 
+    def add(self, series: Series) -> None:
+        _stream(series)
+        self._connection.add(series)
+
     def stop(self, *, timeout_s: float = 10.0) -> None:
         self._connection.stop(timeout_s)
 
-    def _connect(self) -> Channel:
+    def _connect(self, series: Sequence[Series]) -> Channel:
         from websockets.exceptions import InvalidStatus, WebSocketException
 
         kept = ExitStack()
+        url = f"{self._url}/stream?streams={'/'.join(map(_stream, series))}"
         try:
             made = kept.enter_context(
-                _library().connect(self._url, open_timeout=_OPEN_S, close_timeout=1)
+                _library().connect(url, open_timeout=_OPEN_S, close_timeout=1)
             )
         except InvalidStatus as error:
             status = error.response.status_code
             kind = UnavailableError if status in _BUSY else RefusedError
-            raise kind(f"{self._url} answered {status}") from error
+            raise kind(f"{url} answered {status}") from error
         except (OSError, WebSocketException) as error:
-            raise UnavailableError(f"{self._url} cannot be reached: {error}") from error
-        return _Socket(made, kept, self._message)
-
-    def _message(self, text: str | bytes) -> Message | None:
-        """What a message says; None if it is about nothing that is wanted, or not yet a bar."""
-        try:
-            said = orjson.loads(text)
-            series = self._streams.get(said.get("stream", ""))
-            return None if series is None else self._item(series, said["data"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadDataError(
-                f"no message: {text[:120]!r} ({type(error).__name__}: {error})"
-            ) from error
+            raise UnavailableError(f"{url} cannot be reached: {error}") from error
+        return _Socket(made, kept, series, self._item)
 
     def _item(self, series: Series, data: dict[str, Any]) -> Message | None:
         if series.kind == "trades":
@@ -134,14 +128,29 @@ class BinanceStream:
 
 
 class _Socket:
-    """A connection that stands."""
+    """A connection that stands.
+
+    Parameters
+    ----------
+    kept
+        What closes it.
+    series
+        What it was asked for.
+    item
+        What a series' data says; None if it is not yet a bar.
+    """
 
     def __init__(
-        self, made: Any, kept: ExitStack, message: Callable[[str | bytes], Message | None]
+        self,
+        made: Any,
+        kept: ExitStack,
+        series: Sequence[Series],
+        item: Callable[[Series, dict[str, Any]], Message | None],
     ) -> None:
         self._made = made
         self._kept = kept
-        self._message = message
+        self._streams = {_stream(each): each for each in series}
+        self._item = item
 
     def receive(self, timeout_s: float) -> Iterable[Message] | None:
         from websockets.exceptions import ConnectionClosed
@@ -154,8 +163,33 @@ class _Socket:
             raise UnavailableError(f"the connection was closed: {error}") from error
         return [] if found is None else [found]
 
+    def subscribe(self, series: Series) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        stream = _stream(series)
+        self._streams[stream] = series
+        wanted = {"method": "SUBSCRIBE", "params": [stream], "id": len(self._streams)}
+        try:
+            self._made.send(orjson.dumps(wanted).decode())
+        except ConnectionClosed as error:
+            raise UnavailableError(f"the connection was closed: {error}") from error
+
     def close(self) -> None:
         self._kept.close()
+
+    def _message(self, text: str | bytes) -> Message | None:
+        """What a message says; None if it is about nothing that is wanted, or not yet a bar."""
+        try:
+            said = orjson.loads(text)
+            if "error" in said or "msg" in said:  # to what was subscribed
+                series = list(self._streams.values())[said.get("id", 0) - 1]
+                return Message(series, 0, refused=str(said.get("error", said)["msg"]))
+            found = self._streams.get(said.get("stream", ""))
+            return None if found is None else self._item(found, said["data"])
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise BadDataError(
+                f"no message: {text[:120]!r} ({type(error).__name__}: {error})"
+            ) from error
 
 
 def _stream(series: Series) -> str:

@@ -5,6 +5,7 @@ and the notes are here.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import NamedTuple, Protocol
@@ -51,6 +52,10 @@ class Channel(Protocol):
         """
         ...
 
+    def subscribe(self, series: Series) -> None:
+        """Ask for one more series; `UnavailableError` if the connection is lost."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...
@@ -64,7 +69,7 @@ class Connection:
     name
         Where it leads, for messages and for the thread.
     connect
-        Makes a connection that sends the series; raises `UnavailableError` or `RefusedError`.
+        Makes a connection that sends some series; raises `UnavailableError` or `RefusedError`.
     silence_s
         After how many seconds without a sign of life the connection is taken for lost.
     wait
@@ -81,7 +86,7 @@ class Connection:
         self,
         name: str,
         series: Sequence[Series],
-        connect: Callable[[], Channel],
+        connect: Callable[[Sequence[Series]], Channel],
         *,
         silence_s: float,
         wait: Callable[[float], object] | None = None,
@@ -89,6 +94,7 @@ class Connection:
         self.error: UnavailableError | BadDataError | None = None
         self._name = name
         self._series = tuple(series)
+        self._added: deque[Series] = deque()  # not asked for yet
         self._connect = connect
         self._silence_s = silence_s
         self._over = threading.Event()
@@ -96,13 +102,24 @@ class Connection:
         self._waits = _back_off()
         self._thread: threading.Thread | None = None
 
+    @property
+    def series(self) -> Sequence[Series]:
+        """What it brings, or soon will."""
+        return (*self._series, *self._added)
+
     def start(self, inlet: Inlet) -> None:
         """As `ports.LiveSource.start`: connects at once, the first time."""
-        channel = self._connect()
+        channel = self._connect(self._series)
         self._thread = threading.Thread(
             target=self._run, args=(inlet, channel), name=f"openbell-{self._name}", daemon=True
         )
         self._thread.start()
+
+    def add(self, series: Series) -> None:
+        """As `ports.LiveSource.add`: asked for by the thread, between two messages."""
+        if self._thread is None or not self._thread.is_alive():
+            raise UnavailableError(f"{self._name} is not connected", hint="start it, or anew")
+        self._added.append(series)
 
     def stop(self, timeout_s: float) -> None:
         """As `ports.LiveSource.stop`."""
@@ -119,7 +136,7 @@ class Connection:
         try:
             self._keep(inlet, first)
         except Exception as error:  # noqa: BLE001  # handed to whoever owns the run
-            for series in self._series:
+            for series in self.series:
                 inlet.fail(series, error)
 
     def _keep(self, inlet: Inlet, first: Channel) -> None:
@@ -143,8 +160,9 @@ class Connection:
             self._wait(wait_s)
             if self._over.is_set():
                 break
+            self._series += tuple(self._take_added())
             try:
-                return self._connect()
+                return self._connect(self._series)
             except UnavailableError as error:
                 self.error = error
         return None
@@ -153,6 +171,10 @@ class Connection:
         """Push what comes until nothing more is wanted; raise if the connection is lost."""
         quiet_s = 0.0
         while not self._over.is_set():
+            for series in self._take_added():
+                self._series += (series,)
+                channel.subscribe(series)
+                self._push(inlet, [Message(series, CONNECTED)])
             poll_s = min(_POLL_S, self._silence_s)
             messages = channel.receive(poll_s)
             if messages is not None:
@@ -164,6 +186,10 @@ class Connection:
             if quiet_s >= self._silence_s:
                 self._note(inlet, SILENT)
                 raise UnavailableError(f"{self._name} said nothing for {self._silence_s:g} s")
+
+    def _take_added(self) -> Iterator[Series]:
+        while self._added:
+            yield self._added.popleft()
 
     def _push(self, inlet: Inlet, messages: Iterable[Message]) -> None:
         for series, what, venue_ns, values, number, refused in messages:

@@ -55,7 +55,6 @@ class LineFeed:
         silence_s: float = 30.0,
         wait: Callable[[float], object] | None = None,
     ) -> None:
-        self._series = tuple(series)
         self._address = _address(url)
         self._connection = Connection(url, series, self._connect, silence_s=silence_s, wait=wait)
 
@@ -65,26 +64,28 @@ class LineFeed:
         return self._connection.error
 
     def series(self) -> Sequence[Series]:
-        return self._series
+        return self._connection.series
 
     def start(self, inlet: Inlet) -> None:
         self._connection.start(inlet)
 
+    def add(self, series: Series) -> None:
+        self._connection.add(series)
+
     def stop(self, *, timeout_s: float = 10.0) -> None:
         self._connection.stop(timeout_s)
 
-    def _connect(self) -> Channel:
+    def _connect(self, series: Sequence[Series]) -> Channel:
         host, port = self._address
         try:
             made = socket.create_connection(self._address, _CONNECT_S)
-            wanted = {"type": "subscribe", "series": list(map(str, self._series))}
-            made.sendall(orjson.dumps(wanted) + b"\n")
+            made.sendall(_asking_for(series))
         except OSError as error:
             raise UnavailableError(
                 f"{host}:{port} cannot be reached: {error.strerror or error}",
                 hint="start the server, or name another with --from-url",
             ) from error
-        return _Lines(made, {str(s): s for s in self._series})
+        return _Lines(made, {str(s): s for s in series})
 
 
 class _Lines:
@@ -110,6 +111,13 @@ class _Lines:
             raise BadDataError(f"a line is longer than {_LINE_BYTES_MAX:,} bytes")
         return [found for line in lines if (found := self._message(line)) is not None]
 
+    def subscribe(self, series: Series) -> None:
+        try:
+            self._socket.sendall(_asking_for([series]))
+        except OSError as error:
+            raise UnavailableError(f"the connection broke: {error.strerror or error}") from error
+        self._known[str(series)] = series
+
     def close(self) -> None:
         self._socket.close()
 
@@ -128,6 +136,10 @@ class _Lines:
             raise BadDataError(
                 f"no message: {line[:120]!r} ({type(error).__name__}: {error})"
             ) from error
+
+
+def _asking_for(series: Sequence[Series]) -> bytes:
+    return orjson.dumps({"type": "subscribe", "series": list(map(str, series))}) + b"\n"
 
 
 def _item(series: Series, kind: str, said: dict[str, Any]) -> Message:
