@@ -163,7 +163,7 @@ class System:
         if pace is not None:
             self.coordinator.before_chunk = self._check_in
         if plan.trailing and lead_in and supply is None:
-            self._lead_in()
+            self.lead_in(plan.pins, plan.fill)
 
     # What it plays
 
@@ -519,20 +519,27 @@ class System:
             window.position, window.revisions = k, revisions.get(of) if is_revised else None
             yield window
 
-    def _lead_in(self) -> None:
-        """Play the sessions before the first of each calendar, to fill trailing history."""
+    def lead_in(self, pins: Sequence[Pin], fill: Sequence[Pin] = ()) -> None:
+        """Play the sessions before the first of each calendar, to fill trailing history.
+
+        Parameters
+        ----------
+        pins, fill
+            What they are played from, as of a `ReplayPlan`: stored, even where the system is live.
+        """
         for position, data in enumerate(self.session_data):
+            names = data.instruments
             own = self.agenda.of(position)
-            if not own:
+            played = tuple(p for p in pins if str(p.series.instrument) in names)
+            if not own or not played:
                 continue
             label = own[0].session.label
             first = self.calendars[position].next(label, -self.plan.trailing)
-            names = data.instruments
             symbols = {each.instrument.symbol for each in names.values() if each.has_bars}
             plan = replace(
                 self.plan,
-                pins=tuple(p for p in self.plan.pins if str(p.series.instrument) in names),
-                fill=tuple(p for p in self.plan.fill if p.series.instrument.symbol in symbols),
+                pins=played,
+                fill=tuple(p for p in fill if p.series.instrument.symbol in symbols),
                 start_ns=first.pre_ns,
                 end_ns=own[0].session.open_ns,
                 labels=("", label),
