@@ -359,6 +359,18 @@ class LiveSource(Protocol):
         """
         ...
 
+    def add(self, series: Series) -> None:
+        """Bring one more, which the inlet knows already: soon, and after every lost connection.
+
+        Raises
+        ------
+        UsageError
+            If it is nothing that comes from there.
+        UnavailableError
+            If it is not running.
+        """
+        ...
+
     def stop(self, *, timeout_s: float = 10.0) -> None:
         """End its threads; may be called again, and before `start`.
 
