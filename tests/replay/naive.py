@@ -6,7 +6,7 @@ arrived before. When sessions opened and closed is read off the tape, and then j
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, nan
@@ -236,6 +236,33 @@ class Expected:
         age_ns = arrival.receipt_ns - arrival.venue_ns
         is_stale = arrival.what == QUOTE and age_ns > round(self.rules.stale_s * SECOND_NS)
         return "stale" if is_stale else "accepted"
+
+    def require_asked(self, asked: Mapping[int, list[int]], jitter_ns: int) -> None:
+        """What was missing when it was due was asked for, soon and not too often; nothing else.
+
+        Parameters
+        ----------
+        asked
+            When each bar was asked for, by its start.
+        jitter_ns
+            The most by which that may be later than it was decided.
+        """
+        assert all(len(moments) <= self.rules.retries + 1 for moments in asked.values())
+        grace_ns, again_ns = (round(s * SECOND_NS) for s in (self.rules.grace_s, self.rules.ask_s))
+        for k, series in enumerate(self.series):
+            if not series.is_bars or any(n.series == k and n.what == CANCELLED for n in self.notes):
+                continue
+            passed = [row.arrival for row in self.rows[k] if row.verdict in _PASSED]
+            there = {a.venue_ns: a.receipt_ns for a in reversed(passed)}
+            for turn in (turn for turn in self.turns if turn.calendar == self.calendars[k]):
+                for start_ns in range(turn.open_ns, turn.close_ns, MINUTE_NS):
+                    due_ns = max(start_ns + MINUTE_NS + grace_ns, turn.opened_ns)
+                    moments = asked.get(start_ns, [])
+                    there_ns = there.get(start_ns, _NEVER)
+                    assert all(due_ns <= at <= there_ns + jitter_ns for at in moments), start_ns
+                    latest_ns = due_ns + again_ns + jitter_ns
+                    is_missing = latest_ns < min(there_ns, turn.closed_ns, self.until_ns)
+                    assert not is_missing or (moments and moments[0] <= latest_ns), start_ns
 
     # What is told
 

@@ -47,7 +47,7 @@ FAULTS = {
     "waiting", "disconnected", "silent", "failed",
 }  # fmt: skip
 OTHERS = (ASKED, REGISTERED, CANCELLED, FAILED)  # not pushed by a venue
-_JITTER_NS = SECOND_NS  # the most that may pass until who is not held up has seen a slice
+JITTER_NS = SECOND_NS  # the most that may pass until who is not held up has seen a slice
 
 
 @cache
@@ -133,6 +133,7 @@ class Lived(NamedTuple):
     counts: Mapping[str, Any]
     kept: Kept
     is_whole: bool
+    asked: Mapping[int, list[int]] | None  # when each bar was asked for, by its start
 
 
 class Live:
@@ -145,9 +146,9 @@ class Live:
         self.scene, self.simulation, self.kept = scene, simulation, Kept(head)
         self.capacity = chance.choice([1, 2, 30, 10_000])
         self.intake = Intake(self.kept, begin_ns, simulation, capacity=self.capacity)
-        self.books = Books(simulation, self.intake.now_ns)
-        self.asker = Asker(self.intake, self.books, simulation)
-        asks = self.asker if chance.random() < 0.5 else None
+        self.asker = Asker(self.intake, Books(simulation), simulation)
+        self.asked: dict[int, list[int]] | None = {} if chance.random() < 0.5 else None
+        asks = self._ask if self.asked is not None else None
         self.system = System(
             MemoryStore(lambda: 0),
             live_plan(
@@ -179,7 +180,7 @@ class Live:
                 self.simulation.sleep(self.simulation.chance.randrange(60))
             past_ns = self.intake.now_ns() - one.time_ns
             assert past_ns > -1000, "early"  # receipts are a nanosecond apart at least
-            assert past_ns < _JITTER_NS or not self.scene.is_hurried, "late"
+            assert past_ns < JITTER_NS or not self.scene.is_hurried, "late"
             story.append(seen(one))
             if len(story) >= self.scene.leaves_after:
                 self.is_whole = False
@@ -207,7 +208,13 @@ class Live:
                 assert repr(arrival) == repr(wanted)  # NaN is like NaN
                 assert arrival.receipt_ns >= began_ns
                 took_ns = arrival.receipt_ns - began_ns
-                assert took_ns < _JITTER_NS or not self.scene.is_hurried
+                assert took_ns < JITTER_NS or not self.scene.is_hurried
+
+    def _ask(self, series: Series, start_ns: int, end_ns: int) -> None:
+        assert self.asked is not None
+        for each_ns in range(start_ns, end_ns, MINUTE_NS):
+            self.asked.setdefault(each_ns, []).append(self.intake.now_ns())
+        self.asker(series, start_ns, end_ns)
 
     def _follow(self, follower: Follower, into: list[int]) -> None:
         into.extend(one.time_ns for one in follower)
@@ -253,7 +260,7 @@ def live(seed: int, *, is_long: bool = True) -> Lived:
         run.end()
         assert all(times == [one[0] for one in story] for times in run.followed)
     digests, counts = run.system.tape.digests, run.system.counts
-    return Lived(run.scene, story, digests, counts, run.kept, run.is_whole)
+    return Lived(run.scene, story, digests, counts, run.kept, run.is_whole, run.asked)
 
 
 def replay(lived: Lived, kept: Kept | None = None) -> System:
@@ -293,6 +300,8 @@ def require_same(lived: Lived) -> None:
     assert system.counts == lived.counts
     expected = Expected(lived.kept, system, words)
     require_as_expected(expected)
+    if lived.asked is not None and lived.scene.is_hurried:
+        expected.require_asked(lived.asked, JITTER_NS)
     for time_ns, bars, shown, *_ in story:
         assert repr(expected.seen(time_ns)) == shown
         assert expected.brought(time_ns) == [bar.start_ns for bar in bars]

@@ -202,22 +202,12 @@ class Venue:
 
 
 class Books:
-    """Real bars, to be asked for again; not always there.
+    """Real bars, to be asked for again; not always there."""
 
-    Attributes
-    ----------
-    asked
-        How often each bar was asked for, by its start, and when last.
-    """
-
-    def __init__(self, simulation: Simulation, now_ns: Any) -> None:
-        self.asked: dict[int, tuple[int, int]] = {}
-        self._simulation, self._now_ns = simulation, now_ns
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
 
     def bars(self, series: Series, start_ns: int, end_ns: int) -> Bars:
-        for each in range(start_ns, end_ns, MINUTE_NS):
-            times, _ = self.asked.get(each, (0, 0))
-            self.asked[each] = times + 1, self._now_ns()
         self._simulation.sleep(self._simulation.chance.random() * 3)
         if self._simulation.chance.random() < 0.5:
             raise UnavailableError("the venue does not answer")

@@ -58,29 +58,28 @@ class Missing:
         """Ask for what is missing, if it is time."""
         if self._ask is None or now_ns < self.due_ns:
             return
-        asked, self._asked = self._asked, {}
         for feed in self._feeds:
             played = self._turns[feed.calendar].played
             if played is not None and feed.gate.is_registered:
-                for start_ns, end_ns in self._stretches(feed, played, now_ns, asked):
+                for start_ns, end_ns in self._stretches(feed, played, now_ns):
                     self._ask(feed.series, start_ns, end_ns)
-        closes = [t.played.session.close_ns + self._grace_ns for t in self._turns if t.played]
+        open_ = [turns.played.session for turns in self._turns if turns.played]
+        first_ns = min((session.open_ns for session in open_), default=END_OF_TIME_NS)
+        self._asked = {bar: times for bar, times in self._asked.items() if bar[1] >= first_ns}
+        closes = [session.close_ns + self._grace_ns for session in open_]
         self.due_ns = min(
             now_ns + self._ask_ns, *(at for at in closes if at > now_ns), END_OF_TIME_NS
         )
 
-    def _stretches(
-        self, feed: LiveFeed, played: Played, now_ns: int, asked: dict[tuple[Series, int], int]
-    ) -> Iterator[tuple[int, int]]:
+    def _stretches(self, feed: LiveFeed, played: Played, now_ns: int) -> Iterator[tuple[int, int]]:
         """Runs of missing bars, as ranges of their starts; each bar a number of times."""
         width_ns = feed.gate.width_ns
         wanted = []
         for start_ns in _due_starts(played, width_ns, now_ns - self._grace_ns):
-            times = asked.get((feed.series, start_ns), 0)
-            if not feed.gate.has(start_ns):
-                self._asked[feed.series, start_ns] = min(times + 1, self._retries + 1)
-                if times <= self._retries:
-                    wanted.append(start_ns)
+            times = self._asked.get((feed.series, start_ns), 0)
+            if not feed.gate.has(start_ns) and times <= self._retries:
+                self._asked[feed.series, start_ns] = times + 1
+                wanted.append(start_ns)
         for _, run in groupby(enumerate(wanted), lambda each: each[1] - each[0] * width_ns):
             starts = [start_ns for _, start_ns in run]
             yield starts[0], starts[-1] + width_ns
