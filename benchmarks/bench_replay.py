@@ -24,7 +24,7 @@ from openbell.market.instrument import Series
 from openbell.market.moments import END_OF_TIME_NS, MINUTE_NS, START_OF_TIME_NS, parse_moment
 from openbell.market.timeframe import timeframe
 from openbell.ports import Manifest
-from openbell.replay.chunk import Chunk, Track, merge_order
+from openbell.replay.chunk import Chunk, Track, merge
 from openbell.replay.feed import DerivedFeed, Feed
 from openbell.replay.kernels import BAR, DERIVED
 from openbell.replay.system import ReplayPlan, System
@@ -111,8 +111,8 @@ def merging(quick: bool) -> list[Row]:
     """The order of rule 4, for the rows of 100 streams."""
     grid = parse_moment(FIRST) + np.arange(SESSION * 4) * MINUTE_NS
     known = np.tile(grid, 100)
-    zeros = np.zeros(len(known), np.int64)
-    took = best_s(lambda: None, lambda _: merge_order(known, zeros), 3 if quick else 9)
+    zeros = np.zeros(len(known), np.int32)
+    took = best_s(lambda: None, lambda _: merge(known, zeros), 3 if quick else 9)
     what = "merge alone, 100 streams (requirement: 10,000 bars/s)"
     return [Row(GROUP, what, len(known) / took / 1e6, "M bars/s", "≥ 50 M", COMMAND)]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from openbell.market.columns import Ints
 from openbell.market.moments import MINUTE_NS, SECOND_NS, iso
 from openbell.replay import kernels
-from openbell.replay.chunk import merge_order
+from openbell.replay.chunk import merge
 from tests.replay.playing import (
     Record,
     at,
@@ -149,8 +149,20 @@ def test_merging_gives_the_order_of_a_stable_sort_by_time_phase_and_session(
     table: Ints = np.array(rows, np.int64)
     known, phase, session = table[:, 0] * step + at(DAY[0]), table[:, 1], table[:, 2]
     expected = np.lexsort((session, phase, known))
-    rank = phase << kernels.PHASE_SHIFT | session
-    assert merge_order(known, rank).tolist() == expected.tolist()
+    rank = (phase << kernels.PHASE_SHIFT | session).astype(np.int32)
+    starts, moments, place = merge(known, rank)
+    assert np.argsort(place).tolist() == expected.tolist()
+    assert starts.tolist() == [*begins(known[expected], rank[expected]), len(rows)]
+    assert moments.tolist() == known[expected][starts[:-1]].tolist()
+
+
+def begins(known: Ints, rank: kernels.Ordinals) -> list[int]:
+    """Where slices begin: at another moment or phase, and at each closing and opening."""
+    keys = [
+        (moment, each >> kernels.PHASE_SHIFT, each * (0 < each >> kernels.PHASE_SHIFT < 3))
+        for moment, each in zip(known.tolist(), rank.tolist(), strict=True)
+    ]
+    return [k for k, key in enumerate(keys) if not k or key != keys[k - 1]]
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=200), st.integers(1, 10**12))
@@ -158,13 +170,16 @@ def test_counting_on_a_grid_gives_the_order_of_a_stable_sort(rows: list[int], st
     known = np.array(rows, np.int64) * step - 5
     first = int(known.min())
     cells = (int(known.max()) - first) // step + 1
-    order = kernels.merge_on_grid(known, first, step, cells)
-    assert order.tolist() == np.argsort(known, kind="stable").tolist()
+    ranks = np.zeros(len(rows), np.int32)
+    starts, moments, place = kernels.merge_on_grid(known, ranks, first, step, cells)
+    assert np.argsort(place).tolist() == np.argsort(known, kind="stable").tolist()
+    assert moments.tolist() == sorted(set(known.tolist()))
+    assert np.diff(starts).tolist() == np.unique(known, return_counts=True)[1].tolist()
 
 
-def test_what_lies_off_the_grid_is_not_sorted_on_it() -> None:
+def test_what_lies_off_the_grid_is_not_merged_on_it() -> None:
     known = np.array([0, 60, 121, 180], np.int64)
-    assert not len(kernels.merge_on_grid(known, 0, 60, 4))
+    assert not len(kernels.merge_on_grid(known, np.zeros(4, np.int32), 0, 60, 4)[-1])
 
 
 @pytest.mark.parametrize("per_chunk", [0, 1, 3])

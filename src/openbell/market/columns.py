@@ -73,6 +73,16 @@ class Columns:
             for name in cls.names()
         )
 
+    @classmethod
+    def made(cls, series: Series, *columns: NDArray[Any]) -> Self:
+        """Columns as a compiled loop made them, contiguous and of the right kinds: unchecked."""
+        found = object.__new__(cls)
+        object.__setattr__(found, "series", series)
+        for name, column in zip(cls.names(), columns, strict=True):
+            column.flags.writeable = False
+            object.__setattr__(found, name, column)
+        return found
+
     @property
     def key_ns(self) -> Ints:
         """The column the rows are ordered by."""
@@ -115,8 +125,8 @@ class Columns:
 
     def between(self, start_ns: int, end_ns: int) -> Self:
         """The rows with ``start_ns <= key < end_ns``; views, no copies."""
-        lo, hi = np.searchsorted(self.key_ns, (start_ns, end_ns), side="left")
-        return self.take(slice(int(lo), int(hi)))
+        find = self.key_ns.searchsorted
+        return self._stretch(slice(int(find(start_ns)), int(find(end_ns))))
 
     def renamed(self, series: Series) -> Self:
         """The same rows under another series."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from openbell.market.columns import Floats, Ints
 
@@ -31,7 +32,7 @@ def _bin(
 @njit(cache=True, nogil=True)
 def table_bins(
     at_ns: Ints,
-    row: Ints,
+    row: NDArray[np.integer[Any]],
     open_ns: Ints,
     close_ns: Ints,
     pre_ns: Ints,
@@ -45,12 +46,15 @@ def table_bins(
     """
     starts = np.full(len(at_ns), -1, np.int64)
     ends = np.full(len(at_ns), -1, np.int64)
+    start, end, found_for = 0, 0, -1
     for i in range(len(at_ns)):
-        r = row[i]
-        if r >= 0:
-            starts[i], ends[i] = _bin(
-                at_ns[i], open_ns[r], close_ns[r], pre_ns[r], post_ns[r], width_ns
-            )
+        at, r = at_ns[i], row[i]
+        if r < 0:
+            continue
+        if r != found_for or not start <= at < end:  # most lie in the bin of the one before
+            start, end = _bin(at, open_ns[r], close_ns[r], pre_ns[r], post_ns[r], width_ns)
+            found_for = r
+        starts[i], ends[i] = start, end
     return starts, ends
 
 
@@ -80,27 +84,38 @@ def widen_columns(
         start, end, open, high, low, close, volume, label (the bits of all rows) and the number
         of rows of each wide bar.
     """
-    n = len(bin_start)
-    start, end, count = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    o, h, lo, c, v = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    bits: Any = np.empty(n, np.int32)
-    k = -1
-    for i in range(n):
+    m = _count_bins(bin_start)
+    start, end, count = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
+    o, h, lo, c, v = np.empty(m), np.empty(m), np.empty(m), np.empty(m), np.empty(m)
+    bits: Any = np.empty(m, np.int32)
+    k, newest = -1, -1
+    highest, lowest, total, joined, rows = 0.0, 0.0, 0.0, np.int32(0), 0
+    for i in range(len(bin_start)):
         if bin_start[i] == -1:
             continue
-        if k < 0 or bin_start[i] != start[k]:
+        if bin_start[i] != newest:
             k += 1
-            start[k], end[k] = bin_start[i], bin_end[i]
-            o[k], h[k], lo[k], c[k], v[k] = open[i], high[i], low[i], close[i], volume[i]
-            bits[k], count[k] = label[i], 1
-            continue
-        if high[i] > h[k]:
-            h[k] = high[i]
-        if low[i] < lo[k]:
-            lo[k] = low[i]
-        c[k] = close[i]
-        v[k] += volume[i]
-        bits[k] |= label[i]
-        count[k] += 1
-    m = k + 1
-    return start[:m], end[:m], o[:m], h[:m], lo[:m], c[:m], v[:m], bits[:m], count[:m]
+            newest = start[k] = bin_start[i]
+            end[k], o[k] = bin_end[i], open[i]
+            highest, lowest, total, joined, rows = high[i], low[i], volume[i], label[i], 1
+        else:
+            if high[i] > highest:
+                highest = high[i]
+            if low[i] < lowest:
+                lowest = low[i]
+            total += volume[i]
+            joined |= label[i]
+            rows += 1
+        h[k], lo[k], c[k], v[k], bits[k], count[k] = highest, lowest, close[i], total, joined, rows
+    return start, end, o, h, lo, c, v, bits, count
+
+
+@njit(cache=True, nogil=True)
+def _count_bins(bin_start: Ints) -> int:
+    """How many bins hold a row; rows at -1 are left out."""
+    found, newest = 0, -1
+    for start in bin_start:
+        if start != -1 and start != newest:
+            newest = start
+            found += 1
+    return found

@@ -42,7 +42,7 @@ class _Table(NamedTuple):
 
     opens: Ints
     closes: Ints
-    ordinals: Ints
+    ordinals: kernels.Ordinals
     break_starts: Ints
     break_ends: Ints
 
@@ -94,7 +94,7 @@ class Agenda:
         end = int(np.searchsorted(table.opens, until_ns))
         return [self.sessions[k] for k in table.ordinals[first:end]]
 
-    def sort_out(self, calendar: int, bars: Bars) -> tuple[Ints, Ints, int, int]:
+    def sort_out(self, calendar: int, bars: Bars) -> tuple[kernels.Ordinals, Ints, int, int]:
         """The session of each bar, -1 if withheld; when it is known; how many are corrupt, played.
 
         Bars up to a day are known at the close at the latest, wider ones at their own end.
@@ -115,7 +115,7 @@ class Agenda:
             session[session >= 0] = self.opened_before(calendar, known[session >= 0])
         return session, known, corrupt, kept
 
-    def ordinals_of_ticks(self, calendar: int, time_ns: Ints) -> Ints:
+    def ordinals_of_ticks(self, calendar: int, time_ns: Ints) -> kernels.Ordinals:
         """The session each trade or quote belongs to, as its ordinal; -1 for none.
 
         Sessions are half-open, but what is stamped exactly at a close still belongs to the
@@ -127,7 +127,7 @@ class Agenda:
         found[_within(table.break_starts + 1, table.break_ends, time_ns) >= 0] = -1
         return _picked(table.ordinals, found)
 
-    def opened_before(self, calendar: int, moments_ns: Ints) -> Ints:
+    def opened_before(self, calendar: int, moments_ns: Ints) -> kernels.Ordinals:
         """The last session that opened before each moment, as its ordinal; there must be one."""
         table = self._tables[calendar]
         return table.ordinals[np.searchsorted(table.opens, moments_ns) - 1]
@@ -189,7 +189,7 @@ def _bounds(sessions: Sequence[Played]) -> tuple[Ints, Ints]:
 def _table(sessions: Sequence[Played]) -> _Table:
     breaks = [each for p in sessions for each in p.session.breaks]
     starts, ends = np.array(breaks, np.int64).reshape(-1, 2).T.copy()
-    ordinals = np.array([p.ordinal for p in sessions], np.int64)
+    ordinals = np.array([p.ordinal for p in sessions], np.int32)
     return _Table(*_bounds(sessions), ordinals, starts, ends)
 
 
@@ -201,8 +201,8 @@ def _within(starts: Ints, ends: Ints, moments_ns: Ints) -> Ints:
     return np.where((nth >= 0) & (moments_ns < ends[nth]), nth, -1)
 
 
-def _picked(values: Ints, rows: Ints) -> Ints:
-    return np.where(rows >= 0, values[rows], -1) if len(values) else rows
+def _picked(values: kernels.Ordinals, rows: Ints) -> kernels.Ordinals:
+    return np.where(rows >= 0, values[rows], -1) if len(values) else rows.astype(np.int32)
 
 
 def _hours(session: Session, *, extended: bool) -> Session:

@@ -6,11 +6,11 @@
 4. Rows of one moment make a slice; when the chunk is loaded, canonical records are laid out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
-from operator import itemgetter
+from functools import cache, cached_property
+from itertools import accumulate, pairwise
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +41,7 @@ class Rows(NamedTuple):
         Their columns.
     known_ns : int64, shape (n,)
         When each becomes known; does not decrease.
-    session : int64, shape (n,)
+    session : int32, shape (n,)
         Ordinal of the session each belongs to.
     present : int64, shape (n,)
         Of how many base bars each derived bar is made; None for base data.
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
 
     data: Columns
     known_ns: Ints
-    session: Ints
+    session: kernels.Ordinals
     present: Ints | None = None
     origin: Ints | None = None
 
@@ -159,7 +159,7 @@ class Chunk:
         Where each row stands in merged order, track by track; then openings and closings.
     bounds : int64, shape (tracks + 1,)
         Where each track's rows begin among those of all tracks.
-    starts : int64, shape (slices + 1,)
+    starts : int32, shape (slices + 1,)
         Where each slice's records begin in merged order.
     known_ns : int64, shape (slices,)
         The moment of each slice.
@@ -173,7 +173,7 @@ class Chunk:
     rows: tuple[Rows, ...]
     place: kernels.Places
     bounds: Ints
-    starts: Ints
+    starts: kernels.Places
     known_ns: Ints
     rolls: "Rolls"
     steps: tuple[Step, ...]
@@ -187,7 +187,7 @@ class Chunk:
     @property
     def ends(self) -> Ints:
         """Where each slice ends in `records`, in bytes."""
-        return self.starts[1:] * (_WORDS * 8)
+        return self.starts[1:].astype(np.int64) * (_WORDS * 8)
 
     @property
     def places(self) -> list[kernels.Places]:
@@ -218,14 +218,13 @@ class Chunk:
     @cached_property
     def records(self) -> memoryview:
         """The canonical bytes of all records, in order."""
-        records = np.empty((len(self.place), _WORDS), np.int64)
+        records = _lines(len(self.place))
         for track, rows, place in zip(self.tracks, self.rows, self.places, strict=True):
             meta = _word(track.kind, track.frame, track.instrument)
-            session = rows.session
-            if rows.origin is not None:
-                session = session | rows.origin << _ORIGIN_SHIFT
             known, columns = _frozen(rows.known_ns), _told(rows.data)
-            kernels.lay_records(records, place, meta, session, known, *columns)
+            kernels.lay_records(records, place, meta, rows.session, known, *columns)
+            if rows.origin is not None:
+                records[place, 0] |= rows.origin << _ORIGIN_SHIFT
         records[self.rolls.places] = self.rolls.records
         return records.data.cast("B")
 
@@ -255,13 +254,12 @@ def prepare(
     rolls = _rolls(agenda, after_ns, until_ns, rolled)
     known = np.concatenate([*(r.known_ns for r in rows), rolls.known_ns])
     rank = np.concatenate([*(r.session for r in rows), rolls.rank])
-    bounds = np.cumsum([0, *(len(r.known_ns) for r in rows)])
+    bounds = np.array([0, *accumulate(len(r.known_ns) for r in rows)])
     for k, track in enumerate(tracks):
         if track.kind in (kernels.QUOTE, kernels.TRADE):
             at_open = agenda.open_ns[rows[k].session] == rows[k].known_ns
             rank[bounds[k] : bounds[k + 1]][at_open] |= 3 << kernels.PHASE_SHIFT
-    order = merge_order(known, rank)
-    starts, moments, place = kernels.cut_slices(order, known, rank)
+    starts, moments, place = merge(known, rank)
     rolls = rolls._replace(places=place[bounds[-1] :])
     return Chunk(
         tracks=tuple(tracks),
@@ -280,8 +278,10 @@ class Rolls(NamedTuple):
 
     Attributes
     ----------
-    known_ns, rank : int64, shape (n,)
-        When each happens; its phase and the ordinal of its session, as `kernels.PHASE_SHIFT` says.
+    known_ns : int64, shape (n,)
+        When each happens.
+    rank : int32, shape (n,)
+        Its phase and the ordinal of its session, as `kernels.PHASE_SHIFT` says.
     records : int64, shape (n, 8)
         Their canonical records.
     steps
@@ -291,7 +291,7 @@ class Rolls(NamedTuple):
     """
 
     known_ns: Ints
-    rank: Ints
+    rank: kernels.Ordinals
     records: Ints
     steps: tuple[tuple[int, Played, str], ...]
     places: kernels.Places
@@ -312,35 +312,47 @@ def _rolls(agenda: Agenda, after_ns: int, until_ns: int, rolled: Rolled) -> Roll
     records[:, 1] = known
     records[:, 2], records[:, 3] = agenda.open_ns[ordinal], agenda.close_ns[ordinal]
     records[: len(closing), 4] = cause[closing]
-    rank = ordinal | np.repeat([1, 2], [len(closing), len(opening)]) << kernels.PHASE_SHIFT
+    rank = ordinal.astype(np.int32)
+    rank[: len(closing)] |= 1 << kernels.PHASE_SHIFT
+    rank[len(closing) :] |= 2 << kernels.PHASE_SHIFT
     causes = [CAUSES[nth] for nth in cause[closing].tolist()] + [""] * len(opening)
     steps = tuple(zip(kinds, played, causes, strict=True))
     return Rolls(known, rank, records, steps, np.empty(0, np.int32))
 
 
-def merge_order(known: Ints, rank: Ints) -> kernels.Places:
+def merge(known: Ints, rank: kernels.Ordinals) -> kernels.Merged:
     """The order of rule 4. Tracks are given by kind, then instrument; ties keep that order.
 
     Parameters
     ----------
-    known, rank : int64, shape (records,)
-        When each becomes known; its phase and the ordinal of its session, as
-        `kernels.PHASE_SHIFT` says.
+    known : int64, shape (records,)
+        When each becomes known.
+    rank : int32, shape (records,)
+        Its phase and the ordinal of its session, as `kernels.PHASE_SHIFT` says.
+
+    Returns
+    -------
+    tuple
+        Where slices begin in merged order and, last, where they end; the moment of each slice;
+        the place of each record.
     """
-    order = _by_time(known)
-    kernels.settle_ties(order, known, rank)
-    return order
-
-
-def _by_time(known: Ints) -> kernels.Places:
     first, last = int(known.min()), int(known.max())
     for step in (MINUTE_NS, SECOND_NS):
         cells = (last - first) // step + 1
         if cells <= 8 * len(known) + 4096:
-            order: kernels.Places = kernels.merge_on_grid(known, first, step, cells)
-            if len(order):
-                return order
-    return np.argsort(known, kind="stable").astype(np.int32)
+            merged: kernels.Merged = kernels.merge_on_grid(known, rank, first, step, cells)
+            if len(merged[-1]):
+                return merged
+    order = np.argsort(known, kind="stable").astype(np.int32)
+    found: kernels.Merged = kernels.merge_in_order(order, known, rank)
+    return found
+
+
+def _lines(records: int) -> Ints:
+    """Room for so many records, each on a line of the processor's cache of its own."""
+    room = np.empty((records + 1) * _WORDS, np.int64)
+    first = -(room.ctypes.data // 8) % _WORDS
+    return room[first : first + records * _WORDS].reshape(-1, _WORDS)
 
 
 def _word(kind: int, frame: int, instrument: int) -> int:
@@ -349,9 +361,13 @@ def _word(kind: int, frame: int, instrument: int) -> int:
 
 def _told(data: Columns) -> list[NDArray[Any]]:
     """What a record tells: start or time, then up to five numbers."""
-    key, *rest = (name for name in data.names() if name not in ("end_ns", "label"))
-    numbers = [_as_float(getattr(data, name)) for name in rest]
-    return [getattr(data, key), *numbers] + [_NOTHING] * (_WORDS - 3 - len(numbers))
+    key, *numbers = _getter(data.names())(data)
+    return [key, *map(_as_float, numbers)] + [_NOTHING] * (_WORDS - 3 - len(numbers))
+
+
+@cache
+def _getter(names: tuple[str, ...]) -> Callable[[Columns], tuple[NDArray[Any], ...]]:
+    return attrgetter(*(name for name in names if name not in {"end_ns", "label"}))
 
 
 def _as_float(column: NDArray[Any]) -> Floats:
@@ -366,12 +382,11 @@ def _frozen(column: NDArray[Any]) -> NDArray[Any]:
     return column
 
 
-def _programme(starts: Ints, rolls: Rolls) -> tuple[Step, ...]:
+def _programme(starts: kernels.Places, rolls: Rolls) -> tuple[Step, ...]:
     steps: list[Step] = []
     begin, slices = 0, len(starts) - 1
-    found = sorted(zip(rolls.places.tolist(), rolls.steps, strict=True), key=itemgetter(0))
-    for place, (kind, played, cause) in found:
-        at = int(np.searchsorted(starts, place))
+    found = zip(starts.searchsorted(rolls.places).tolist(), rolls.steps, strict=True)
+    for at, (kind, played, cause) in sorted(found, key=itemgetter(0)):
         if at > begin:
             steps.append(Step(kernels.BAR, begin, at, None))
         steps.append(Step(kind, at, at + 1, played, cause))

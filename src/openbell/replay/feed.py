@@ -175,7 +175,7 @@ class DerivedFeed:
     def _widened(self, rows: Rows, begins: Ints, ends: Ints, agenda: Agenda) -> Rows:
         """One derived bar for each bin of consecutive rows."""
         made = widen_columns(begins, ends, *_WIDENED(rows.data))
-        bars, present = Bars(self.series, *made[:-1]), made[-1]
+        bars, present = Bars.made(self.series, *made[:-1]), made[-1]
         if self._frame.is_intraday:
             session = rows.session[present.cumsum() - 1]
         else:

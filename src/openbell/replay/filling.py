@@ -178,8 +178,8 @@ class FillFeed:
         own = [feed for _, _, feed in filling.sources]
         self._kept = {feed: _Kept() for feed in (*own, *filling.evidence)}
         self._after_ns = self._until_ns = START_OF_TIME_NS
-        none = np.empty(0, np.int64)
-        self._made = self._nothing = Rows(self.empty(), none, none, None, none)
+        none, nowhere = np.empty(0, np.int64), np.empty(0, np.int32)
+        self._made = self._nothing = Rows(self.empty(), none, nowhere, None, none)
 
     def empty(self) -> Columns:
         """No bars."""
@@ -342,17 +342,17 @@ class FilledDerived(DerivedFeed):
         self, track: Track, fills: FillFeed, frame: Timeframe, anchor: Anchor, calendar: Calendar
     ) -> None:
         super().__init__(track, fills.base, frame, anchor, calendar)
-        none = np.empty(0, np.int64)
+        none, nowhere = np.empty(0, np.int64), np.empty(0, np.int32)
         self.fills = fills
         self._until_ns = START_OF_TIME_NS
-        self._rows = Rows(fills.empty(), none, none, None, none)
-        self._nothing = self.revised = Rows(self.empty(), none, none, none, none)
+        self._rows = Rows(fills.empty(), none, nowhere, None, none)
+        self._nothing = self.revised = Rows(self.empty(), none, nowhere, none, none)
 
     def build(self, base: Rows, until_ns: int, agenda: Agenda) -> Rows:
         """As `DerivedFeed.build`."""
         fills = self.fills.build(base, until_ns, agenda)
         after_ns, self._until_ns = self._until_ns, until_ns
-        rows = joined(self._rows, base._replace(origin=np.zeros_like(base.session)), fills)
+        rows = joined(self._rows, base._replace(origin=np.zeros_like(base.known_ns)), fills)
         if len(fills.session):
             rows = picked(rows, np.argsort(rows.data.key_ns, kind="stable"))
         rows, begins, ends = self._binned(rows, agenda)

@@ -11,37 +11,108 @@ from openbell.market.columns import CORRUPT, Floats, Ints
 OPEN, BAR, DERIVED, REVISION, QUOTE, TRADE, CLOSE, ASIDE = range(8)
 # A rank orders what becomes known at one moment: the phase, then the ordinal of the session. Phase
 # 0 are rows, 1 closings, 2 openings, 3 rows that come after the opening they are stamped with.
-PHASE_SHIFT = 32
+PHASE_SHIFT = 24
 
 Places = NDArray[np.int32]
+Ordinals = NDArray[np.int32]  # of sessions
+# Where slices begin in merged order and where the last ends; the moment of each; the place in
+# merged order of each record.
+Merged = tuple[Places, Ints, Places]
 
 
 @njit(cache=True, nogil=True)
-def merge_on_grid(known: Ints, first: int, step: int, cells: int) -> Places:
-    """The stable order of `known`, whose values lie on ``first + k * step``: a counting sort.
+def merge_on_grid(known: Ints, rank: Ordinals, first: int, step: int, cells: int) -> Merged:
+    """Merge records whose moments lie on ``first + k * step`` by counting; nothing if one is off.
 
-    Empty if a value lies off that grid.
+    Stable, by moment and rank.
     """
-    n = len(known)
-    cell_of = np.empty(n, np.int32)
-    counts = np.zeros(cells + 1, np.int32)
+    place = _cells(known, first, step)  # at first the cell of each
+    n = len(place)
+    ends = np.zeros(cells + 1, np.int32)
     for i in range(n):
-        cell = (known[i] - first) // step
-        if first + cell * step != known[i]:
-            return np.empty(0, np.int32)
-        cell_of[i] = cell
-        counts[cell + 1] += 1
+        ends[place[i] + 1] += 1
     for cell in range(cells):
-        counts[cell + 1] += counts[cell]
-    order = np.empty(n, np.int32)
+        ends[cell + 1] += ends[cell]
+    begins, highest = np.zeros(n, np.bool_), np.full(cells, -1, np.int32)
+    is_in_order = True
     for i in range(n):
-        order[counts[cell_of[i]]] = i
-        counts[cell_of[i]] += 1
-    return order
+        cell = place[i]
+        place[i] = ends[cell]
+        ends[cell] += 1  # from where the cell begins on to where it ends
+        if rank[i] != highest[cell]:
+            is_in_order &= rank[i] > highest[cell]
+            begins[place[i]] = _is_apart(rank[i], highest[cell])
+            highest[cell] = rank[i]
+    if not is_in_order:
+        order = np.empty(n, np.int32)
+        for i in range(n):
+            order[place[i]] = i
+        return merge_in_order(order, known, rank)
+    starts = _starts(begins)
+    moments = np.empty(len(starts) - 1, np.int64)
+    cell = 0
+    for k in range(len(moments)):
+        while ends[cell] <= starts[k]:
+            cell += 1
+        moments[k] = first + cell * step
+    return starts, moments, place
 
 
 @njit(cache=True, nogil=True)
-def settle_ties(order: Places, known: Ints, rank: Ints) -> None:
+def merge_in_order(order: Places, known: Ints, rank: Ordinals) -> Merged:
+    """Merge records that `order` puts in order of time; it gets the order by rank as well."""
+    settle_ties(order, known, rank)
+    n = len(order)
+    place, begins = np.empty(n, np.int32), np.empty(n, np.bool_)
+    moment, before = known[order[0]], -1
+    for k in range(n):
+        i = order[k]
+        place[i] = k
+        begins[k] = known[i] != moment or _is_apart(rank[i], before)
+        moment, before = known[i], rank[i]
+    starts = _starts(begins)
+    return starts, known[order[starts[:-1]]], place
+
+
+@njit(cache=True, nogil=True)
+def _cells(known: Ints, first: int, step: int) -> Places:
+    """By how many steps each moment lies after the first; nothing if one lies between two."""
+    cell_of = np.empty(len(known), np.int32)
+    cell, moment = 0, first
+    for i in range(len(known)):
+        if known[i] == moment + step:  # mostly so, and quicker than to divide
+            cell, moment = cell + 1, moment + step
+        elif known[i] != moment:
+            cell = (known[i] - first) // step
+            moment = first + cell * step
+            if known[i] != moment:
+                return cell_of[:0]
+        cell_of[i] = cell
+    return cell_of
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_apart(rank: int, before: int) -> bool:
+    """Whether a slice begins within a moment: at another phase; each roll stands alone."""
+    phase = rank >> PHASE_SHIFT
+    return phase != before >> PHASE_SHIFT or (0 < phase < 3 and rank != before)
+
+
+@njit(cache=True, nogil=True)
+def _starts(begins: NDArray[np.bool_]) -> Places:
+    """Where slices begin, and where the last ends."""
+    starts = np.empty(begins.sum() + 1, np.int32)
+    starts[-1] = len(begins)
+    found = 0
+    for k in range(len(begins)):
+        if begins[k]:
+            starts[found] = k
+            found += 1
+    return starts
+
+
+@njit(cache=True, nogil=True)
+def settle_ties(order: Places, known: Ints, rank: Ordinals) -> None:
     """Within one moment, put `order` by rank; stable, and quick where it is so."""
     begin, moment, highest = 0, known[order[0]], rank[order[0]]
     for k in range(1, len(order)):
@@ -59,31 +130,7 @@ def settle_ties(order: Places, known: Ints, rank: Ints) -> None:
 
 
 @njit(cache=True, nogil=True)
-def cut_slices(order: Places, known: Ints, rank: Ints) -> tuple[Ints, Ints, Places]:
-    """Where slices begin in merged records, the moment of each, and where each row stands.
-
-    A slice begins at a new moment or phase; each roll stands alone.
-    """
-    n = len(order)
-    starts, moments = np.empty(n + 1, np.int64), np.empty(n, np.int64)
-    place = np.empty(n, np.int32)
-    found = 0
-    moment, before = known[order[0]], -1
-    for k in range(n):
-        i = order[k]
-        place[i] = k
-        phase = rank[i] >> PHASE_SHIFT
-        is_other = phase != before >> PHASE_SHIFT or (0 < phase < 3 and rank[i] != before)
-        if is_other or known[i] != moment:
-            moment, before = known[i], rank[i]
-            starts[found], moments[found] = k, moment
-            found += 1
-    starts[found] = n
-    return starts[: found + 1].copy(), moments[:found].copy(), place
-
-
-@njit(cache=True, nogil=True)
-def count_rows(starts: Ints, place: Places, bounds: Ints) -> Places:
+def count_rows(starts: Places, place: Places, bounds: Ints) -> Places:
     """How many rows of each track are known at each slice, itself included: (tracks, slices).
 
     Parameters
@@ -108,7 +155,7 @@ def lay_records(
     records: Ints,
     place: Places,
     meta: int,
-    session: Ints,
+    session: Ordinals,
     known: Ints,
     key: Ints,
     b: Floats,
@@ -142,11 +189,11 @@ def sort_out_bars(
     label: Ints,
     opens: Ints,
     closes: Ints,
-    ordinals: Ints,
+    ordinals: Ordinals,
     break_starts: Ints,
     break_ends: Ints,
     clips: bool,  # noqa: FBT001  # kernels take no keywords
-) -> tuple[Ints, int, int, int, int]:
+) -> tuple[Ordinals, int, int, int, int]:
     """The session each bar starts in; it is known at its end, or at the close before.
 
     Parameters
@@ -166,7 +213,7 @@ def sort_out_bars(
         known before their end; the first bar known before the one before it, or -1.
     """
     n = len(start)
-    session = np.full(n, -1, np.int64)
+    session = np.full(n, -1, np.int32)
     corrupt, kept, over, unordered = 0, 0, 0, -1
     newest = opens[0] if len(opens) else 0
     s, b = -1, -1
@@ -227,7 +274,7 @@ def heard(events: Ints, expected: NDArray[np.bool_], least: float) -> NDArray[np
 
 @njit(cache=True, nogil=True)
 def walk_sessions(
-    session: Ints, high: Floats, low: Floats, volume: Floats
+    session: Ordinals, high: Floats, low: Floats, volume: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Volume, high and low of the session so far, after each row; volume in order of time."""
     n = len(session)

@@ -291,9 +291,9 @@ class LiveDerived(DerivedFeed):
         self._grace_ns = grace_ns
         self._width_ns = feed.series.timeframe.width_ns
         self._until_ns = START_OF_TIME_NS
-        none = np.empty(0, np.int64)
-        self._rows = Rows(feed.empty(), none, none)
-        self._none = Rows(self.empty(), none, none, none)
+        none, nowhere = np.empty(0, np.int64), np.empty(0, np.int32)
+        self._rows = Rows(feed.empty(), none, nowhere)
+        self._none = Rows(self.empty(), none, nowhere, none)
         self.revised = self._none._replace(origin=none)
         self._closed = 0
 
@@ -393,5 +393,7 @@ def _columns(rows: Iterable[_Row], width: int) -> tuple[Any, ...]:
     """Known, session, key, end, the values one by one, label and origin as columns."""
     known, session, key, end, values, label, origin = zip(*rows, strict=True) if rows else [()] * 7
     numbers = np.array(values, np.float64).reshape(-1, width).T
-    ints = (np.array(column, np.int64) for column in (known, session, key, end))
-    return *ints, numbers, np.array(label, np.int32), np.array(origin, np.int64)
+    sessions, labels = (np.array(column, np.int32) for column in (session, label))
+    moments = (np.array(column, np.int64) for column in (key, end))
+    origins = np.array(origin, np.int64)
+    return np.array(known, np.int64), sessions, *moments, numbers, labels, origins

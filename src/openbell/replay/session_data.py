@@ -58,14 +58,14 @@ class Window:
     def __init__(
         self, position: int, empty: Columns, keep: int, hand: Hand, revisions: int | None = None
     ) -> None:
-        none = np.empty(0, np.int64)
+        none = np.empty(0, np.int32)
         self._parts: list[Columns] = [empty]  # joined when somebody looks
-        self._sessions: list[Ints] = [none]
+        self._sessions: list[kernels.Ordinals] = [none]
         self.position = position
         self._newest = empty
         self._close = float("nan")
         self.revisions = revisions
-        self._revised = Rows(empty, none, none)
+        self._revised = Rows(empty, empty.key_ns, none)
         nothing = np.zeros(hand.slice + 1, np.int32)  # by slice, up to the present one
         self._revised_counts: NDArray[np.int32] = nothing
         self._keep = max(keep, 1)
@@ -150,7 +150,7 @@ class Window:
         return self._parts[0]
 
     @property
-    def _session(self) -> Ints:
+    def _session(self) -> kernels.Ordinals:
         """The session of each row."""
         self._join()
         return self._sessions[0]
@@ -249,12 +249,14 @@ class Window:
     def _figures_as_revised(self, session: int) -> SessionFigures:
         bars = self.of(session)
         assert isinstance(bars, Bars)
-        one = np.zeros(len(bars), np.int64)
+        one = np.zeros(len(bars), np.int32)
         volume, high, low = kernels.walk_sessions(one, bars.high, bars.low, bars.volume)
         return SessionFigures(float(volume[-1]), float(high[-1]), float(low[-1]))
 
 
-def _revised(data: Columns, session: Ints, by: Rows) -> tuple[Columns, Ints]:
+def _revised(
+    data: Columns, session: kernels.Ordinals, by: Rows
+) -> tuple[Columns, kernels.Ordinals]:
     """Rows and their sessions, in order; each revision in place of what has the same start.
 
     Parameters
