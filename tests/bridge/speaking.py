@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ class Speaking:
         self.signals: list[Mapping[str, Any]] = []
         self.count = 0
         self.now_ns = START_NS
+        self._timers: list[threading.Timer] = []
 
     def feed(self, count: int, before: Mapping[int, Callable[[], object]] | None = None) -> None:
         """Send slices one by one; `before` acts between sending a slice and asking for its answer.
@@ -54,10 +56,28 @@ class Speaking:
                 self.signals.append(signal)
                 self.said.append((signal["quantity"], signal["price"]))
 
-    def kill(self) -> None:
-        """End the runner at once, as it is."""
+    def kill(self, lives: int = 0) -> None:
+        """End the runner at once, as it is, once it was begun anew so often."""
+        last = time.monotonic() + 20
+        while self.link.statistics["restarted"] < lives:
+            assert time.monotonic() < last, f"no runner after {lives} others"
+            threading.Event().wait(0.001)
         assert self.link.pid > 0
         os.kill(self.link.pid, 9)
+
+    def later(self, delay_s: float, act: Callable[[], object]) -> Callable[[], None]:
+        """What does something in a moment, on a thread of its own, before the run is taken down."""
+
+        def start() -> None:
+            self._timers.append(threading.Timer(delay_s, act))
+            self._timers[-1].start()
+
+        return start
+
+    def settle(self) -> None:
+        """Wait for what was to be done later."""
+        for timer in self._timers:
+            timer.join()
 
 
 @contextmanager
@@ -72,15 +92,7 @@ def speaking(
         link.open()
         run = Speaking(link)
         link._now_ns = lambda: run.now_ns
-        yield run
-
-
-def later(delay_s: float, act: Callable[[], object]) -> Callable[[], None]:
-    """What does something in a moment, on a thread of its own."""
-
-    def start() -> None:
-        timer = threading.Timer(delay_s, act)
-        timer.daemon = True
-        timer.start()
-
-    return start
+        try:
+            yield run
+        finally:
+            run.settle()

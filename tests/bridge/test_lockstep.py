@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from openbell.bridge.lockstep import KEPT, Lockstep
 from openbell.bridge.redis_server import RedisServer, connect
 from openbell.market.errors import RunError, UnavailableError
 from openbell.market.moments import MINUTE_NS
-from tests.bridge.speaking import QUICK, START_NS, expected, later, speaking
+from tests.bridge.speaking import QUICK, START_NS, expected, speaking
 
 
 @pytest.fixture
@@ -48,7 +49,10 @@ def test_a_killed_runner_is_brought_back(url: str, seed: int) -> None:
     dice = random.Random(seed)
     with speaking(url) as run:
         whens = sorted(dice.sample(range(2, 1_500), 4))
-        kills = {at: later(dice.random() * 0.002, run.kill) for at in whens}
+        kills = {
+            at: run.later(dice.random() * 0.002, partial(run.kill, lives))
+            for lives, at in enumerate(whens)
+        }
         run.feed(1_600, kills)
         assert run.said == expected(1_600)
         assert run.link.statistics["restarted"] == 4
@@ -56,7 +60,8 @@ def test_a_killed_runner_is_brought_back(url: str, seed: int) -> None:
 
 def test_a_redis_that_lost_everything_is_told_again(server: RedisServer) -> None:
     with speaking(server.url) as run:
-        run.feed(700, {150: server.restart, 151: server.restart, 400: later(0.001, server.restart)})
+        restart = run.later(0.001, server.restart)
+        run.feed(700, {150: server.restart, 151: server.restart, 400: restart})
         assert run.said == expected(700)
 
 
@@ -74,7 +79,7 @@ def test_cut_connections_are_made_anew(url: str, redis: Redis) -> None:
         redis.client_kill_filter(_type="normal", skipme=True)
 
     with speaking(url) as run:
-        run.feed(600, {at: later(at % 7 * 0.0003, cut) for at in range(50, 600, 50)})
+        run.feed(600, {at: run.later(at % 7 * 0.0003, cut) for at in range(50, 600, 50)})
         assert run.said == expected(600)
         assert run.link.statistics["deaths"] == 0
 
@@ -82,7 +87,7 @@ def test_cut_connections_are_made_anew(url: str, redis: Redis) -> None:
 def test_a_paused_redis_is_waited_for(server: RedisServer) -> None:
     def pause() -> None:
         os.kill(server.pid, signal.SIGSTOP)
-        later(1.0, lambda: os.kill(server.pid, signal.SIGCONT))()
+        run.later(1.0, lambda: os.kill(server.pid, signal.SIGCONT))()
 
     with speaking(server.url) as run:
         run.feed(200, {100: pause})
@@ -95,7 +100,7 @@ def test_a_paused_runner_is_waited_for(url: str) -> None:
 
         def pause() -> None:
             os.kill(pid, signal.SIGSTOP)
-            later(1.0, lambda: os.kill(pid, signal.SIGCONT))()
+            run.later(1.0, lambda: os.kill(pid, signal.SIGCONT))()
 
         run.feed(200, {100: pause})
         assert run.said == expected(200)
@@ -113,7 +118,7 @@ def test_a_full_redis_is_waited_for_until_it_has_room(server: RedisServer) -> No
 
         def fill_for_a_while() -> None:
             fill(client)
-            later(0.5, lambda: client.config_set("maxmemory", "0"))()
+            run.later(0.5, lambda: client.config_set("maxmemory", "0"))()
 
         run.feed(200, {60: fill_for_a_while, 120: fill_for_a_while})
         assert run.said == expected(200)
