@@ -15,13 +15,14 @@ import pytest
 
 import openbell as ob
 from openbell.app.lake import Lake
-from openbell.app.playing_live import LivePlayer, Standing
+from openbell.app.playing_live import Held, LivePlayer, Standing
 from openbell.app.recorded import about, recordings
-from openbell.app.recording import Recorded, begin
+from openbell.app.recording import Recorded, begin, require_sessions
 from openbell.app.replaying import replay
 from openbell.app.session_config import SessionConfig, session_config
 from openbell.app.status import ask, read_status
 from openbell.app.systems import live_not_done, resolve_live
+from openbell.app.wiring import now_ns
 from openbell.market.calendars import calendar
 from openbell.market.errors import (
     NotRecordedError,
@@ -29,8 +30,10 @@ from openbell.market.errors import (
     UnavailableError,
     UsageError,
 )
-from openbell.market.moments import END_OF_TIME_NS, MINUTE_NS, parse_moment
+from openbell.market.instrument import Pin, Series
+from openbell.market.moments import DAY_NS, END_OF_TIME_NS, MINUTE_NS, iso, parse_moment
 from openbell.market.progress import CancelToken
+from openbell.replay.plan import ReplayPlan
 from tests.app.living import Hasty, lake_in
 from tests.commands import openbell, started
 from tests.house import read
@@ -120,10 +123,10 @@ def test_missing_bars_that_nobody_can_be_asked_for_are_named_as_not_done() -> No
     at = ob.open_lake(":memory:")
     wanted = config(session_data_config={"gap_filler": {}})
     alone = resolve_live(wanted, at, URL, "")
-    assert "again only with --ask-url" in " ".join(live_not_done(wanted, alone))
+    assert "again only with --ask-url" in " ".join(live_not_done(wanted, alone, at))
     asking = resolve_live(wanted, at, URL, "https://api.binance.com")
-    assert list(live_not_done(wanted, asking)) == []
-    assert list(live_not_done(config(), alone)) == []
+    assert list(live_not_done(wanted, asking, at)) == []
+    assert list(live_not_done(config(), alone, at)) == []
 
 
 def test_a_symbol_without_venue_is_the_one_that_is_stored() -> None:
@@ -165,10 +168,12 @@ def test_bars_that_cannot_be_built_for_all_symbols_are_named() -> None:
 def live_player(wanted: SessionConfig, lake: Lake, url: str, **more: Any) -> LivePlayer:
     asked = resolve_live(wanted, lake, url, more.pop("ask_url", ""))
     asked = replace(asked, for_s=more.pop("for_s", 300.0))
-    return LivePlayer(
-        wanted, "live.json", more.pop("tell", lambda _: None), asked=asked, header=begin(asked),
-        scheduler=Hasty(TIMES), **more,
-    )  # fmt: skip
+    kind = more.pop("kind", LivePlayer)
+    tell = more.pop("tell", lambda _: None)
+    own: LivePlayer = kind(
+        wanted, "live.json", tell, asked=asked, header=begin(asked), scheduler=Hasty(TIMES), **more
+    )
+    return own
 
 
 @dataclass(frozen=True)
@@ -286,16 +291,68 @@ def test_gaps_are_filled_by_asking_again(tmp_path: Path) -> None:
     assert status["completeness"] > 0.9
 
 
+def test_history_is_what_is_stored_and_leaves_no_trace_in_the_seal(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    midnight_ns = now_ns() // DAY_NS * DAY_NS
+    days = iso(midnight_ns - 2 * DAY_NS), iso(midnight_ns)
+    lake.write(every_minute(f"{NAME}/1m", *days))
+    wanted = config("ticks", session_data_config={
+        "historical": {"data": [{"trailing_days": 3, "intervals": ["5m", "1d"]}]},
+    })  # fmt: skip
+    seen: list[Any] = []
+
+    class Looking(LivePlayer):
+        def _play(self, board: Any, system: Any, cancel: Any = None) -> None:
+            seen.extend(system.session_data[0][NAME].historical)
+            super()._play(board, system, cancel)
+
+    with venue(BITCOIN, speed=20, clock=TIMES) as url:
+        own = live_player(wanted, lake, url, kind=Looking, for_s=120)
+        assert list(live_not_done(wanted, own.asked, lake)) == []
+        found = own.record(lake, tmp_path / "state", CancelToken())
+    assert [len(bars["5m"]) for _, bars in seen] == [0, 288, 288]
+    assert len(seen[-1][1]["1d"]) == 1
+    status = read_status(tmp_path / "state")
+    assert status is not None
+    assert status["symbols"][NAME]["history"] == 2
+    assert digests_of_replay(lake, found.id) == found.digests
+
+
+def test_history_that_is_not_stored_is_named_as_not_done() -> None:
+    at = ob.open_lake(":memory:")
+    wanted = config("5m", session_data_config={"historical_bars": {}, "symbols": ["XNYS:SPY"]})
+    asked = resolve_live(wanted, at, URL, "")
+    assert (asked.trailing, asked.derived) == (5, ("5m",))
+    (said,) = live_not_done(wanted, asked, at)
+    assert said.startswith("session_data_config: XNYS:SPY/1m is not stored")
+
+
+@pytest.mark.parametrize(
+    ("until", "is_enough"), [("2011-03-14T13:30Z", False), ("2011-03-14T13:31Z", True)]
+)
+def test_a_time_without_a_session_is_refused_with_the_next_opening(
+    until: str, is_enough: bool
+) -> None:
+    pins = (Pin(Series.parse("XNYS:SPY/1m"), 1),)
+    plan = ReplayPlan(pins, parse_moment("2011-03-12T10:00Z"), parse_moment(until))
+    if is_enough:
+        require_sessions(plan)
+        return
+    with pytest.raises(UsageError, match="no session of XNYS opens before 2011-03-14T13:30") as e:
+        require_sessions(plan)
+    assert e.value.hint.startswith("the next opens at 2011-03-14T13:30:00Z: record until later")
+
+
 def test_completeness_falls_while_nothing_comes() -> None:
     hours = parse_moment("2011-03-14T13:30Z"), parse_moment("2011-03-14T20:00Z")
     session = calendar("XNYS").between(*hours).session(0)
     open_ns = session.open_ns
-    bars = {"XNYS:SPY": (10, MINUTE_NS), "XNYS:GO": (None, 0)}
-    ten = Standing(session, "America/New_York", open_ns + 10 * MINUTE_NS, bars)
+    held = {"XNYS:SPY": Held(10, MINUTE_NS), "XNYS:GO": Held(None, 0)}
+    ten = Standing(session, "America/New_York", open_ns + 10 * MINUTE_NS, held)
     assert ten.completeness(open_ns) == {"XNYS:SPY": 1.0, "XNYS:GO": 1.0}
     assert ten.completeness(open_ns + 20 * MINUTE_NS)["XNYS:SPY"] == 0.5
     assert ten.completeness(END_OF_TIME_NS)["XNYS:SPY"] == 10 / 390
-    closed = Standing(session, "America/New_York", ten.now_ns, bars, closed_ns=ten.now_ns)
+    closed = Standing(session, "America/New_York", ten.now_ns, held, closed_ns=ten.now_ns)
     assert closed.completeness(END_OF_TIME_NS)["XNYS:SPY"] == 1.0
 
 

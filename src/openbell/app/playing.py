@@ -17,6 +17,7 @@ from openbell.market.progress import CancelToken
 from openbell.quality.report import percent
 from openbell.replay import kernels
 from openbell.replay.agenda import Played
+from openbell.replay.session_data import InstrumentData
 from openbell.replay.system import System
 
 _CAUSES = {"dry": "   streams dry", "stopped": "   before its end"}
@@ -189,11 +190,17 @@ def shown_of(system: System) -> dict[str, Any]:
             name: {
                 "completeness": one.completeness,
                 "bars": len(one.bars()) if one.has_bars else None,
+                "history": history_of(one),
             }
             for data in open_now
             for name, one in data.instruments.items()
         },
     }  # fmt: skip
+
+
+def history_of(one: InstrumentData) -> int:
+    """How many finished sessions are at hand of which there are bars."""
+    return sum(any(map(len, bars.values())) for _, bars in one.historical)
 
 
 def _speed(system: System) -> str:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from openbell.app import recording, wiring
 from openbell.app.lake import Lake
-from openbell.app.playing import Player
+from openbell.app.playing import Player, history_of
 from openbell.app.status import Ask, Board
 from openbell.app.watching import Line
 from openbell.market.counted import counted
@@ -27,6 +27,17 @@ from openbell.replay.session_data import InstrumentData
 from openbell.replay.system import System
 
 
+class Held(NamedTuple):
+    """What there is of an instrument: bars, their width, and sessions of history.
+
+    Without bars the first is None, and the width 0.
+    """
+
+    bars: int | None
+    width_ns: int
+    history: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a session stood when something of it was released last.
@@ -37,8 +48,8 @@ class Standing:
         Of the venue's clocks.
     now_ns
         The moment.
-    bars
-        By instrument, its bars and their width; None and 0 where it has none.
+    held
+        By instrument.
     closed_ns
         When it closed; `END_OF_TIME_NS` while it is open.
     """
@@ -46,7 +57,7 @@ class Standing:
     session: Session
     zone: str
     now_ns: int
-    bars: Mapping[str, tuple[int | None, int]]
+    held: Mapping[str, Held]
     closed_ns: int = END_OF_TIME_NS
 
     @property
@@ -61,10 +72,10 @@ class Standing:
         """
         by_ns = min(self.closed_ns, max(self.now_ns, now_ns))
         return {
-            name: 1.0
-            if bars is None
-            else completeness(bars, expected_until(self.session, by_ns, width_ns))
-            for name, (bars, width_ns) in self.bars.items()
+            name: completeness(one.bars, expected_until(self.session, by_ns, one.width_ns))
+            if one.bars is not None
+            else 1.0
+            for name, one in self.held.items()
         }
 
 
@@ -115,9 +126,9 @@ class LivePlayer(Player):
         standing = dict(self._standing)
         for position, data in enumerate(system.session_data):
             if data.session is not None:
-                bars = {name: _bars_of(one) for name, one in data.instruments.items()}
+                held = {name: _held(one) for name, one in data.instruments.items()}
                 zone = system.calendars[position].zone
-                standing[position] = Standing(data.session, zone, system.clock.now(), bars)
+                standing[position] = Standing(data.session, zone, system.clock.now(), held)
         self._standing = standing
         board.publish({})  # all is told by `_live`; raises what went wrong in the board's thread
 
@@ -154,7 +165,7 @@ class LivePlayer(Player):
         shown = [one for one in every if one.is_open] or list(every)
         found = [one.completeness(now_ns - self._grace_ns) for one in shown]
         with_bars = [
-            [value for name, value in each.items() if one.bars[name][1]]
+            [value for name, value in each.items() if one.held[name].width_ns]
             for one, each in zip(shown, found, strict=True)
         ]
         zone = shown[0].zone if shown else "UTC"
@@ -162,10 +173,14 @@ class LivePlayer(Player):
             "session_date": shown[0].session.label if shown else None,
             "time": iso(now_ns),
             "local_time": f"{local(now_ns, zone):%H:%M:%S %Z}",
-            "active_symbols": [name for one in shown if one.is_open for name in one.bars],
+            "active_symbols": [name for one in shown if one.is_open for name in one.held],
             "completeness": min((sum(own) / len(own) for own in with_bars if own), default=1.0),
             "symbols": {
-                name: {"completeness": value, "bars": one.bars[name][0]}
+                name: {
+                    "completeness": value,
+                    "bars": one.held[name].bars,
+                    "history": one.held[name].history,
+                }
                 for one, each in zip(shown, found, strict=True)
                 for name, value in each.items()
             },
@@ -192,10 +207,11 @@ class LivePlayer(Player):
         cancel.cancel()
 
 
-def _bars_of(one: InstrumentData) -> tuple[int | None, int]:
+def _held(one: InstrumentData) -> Held:
     if not one.has_bars:
-        return None, 0
-    return len(one.bars()), Series(one.instrument, one.base).timeframe.width_ns
+        return Held(None, 0)
+    width_ns = Series(one.instrument, one.base).timeframe.width_ns
+    return Held(len(one.bars()), width_ns, history_of(one))
 
 
 def _brings_bars(system: System) -> bool:

@@ -34,14 +34,15 @@ from openbell.market.arrivals import (
     five,
 )
 from openbell.market.errors import OpenbellError, UsageError
-from openbell.market.instrument import Series
-from openbell.market.moments import SECOND_NS, iso
+from openbell.market.instrument import Pin, Series
+from openbell.market.moments import DAY_NS, SECOND_NS, iso
 from openbell.market.progress import CancelToken
 from openbell.ports import RecordingHeader, Version
 from openbell.recording.live import Collector, with_bars
 from openbell.replay.asking import Asker
 from openbell.replay.intake import Intake
 from openbell.replay.live import as_settings, live_supply
+from openbell.replay.plan import ReplayPlan
 from openbell.replay.rules import Rules
 from openbell.replay.scheduler import Scheduler, Threads
 from openbell.replay.supply import SupplyMaker
@@ -71,7 +72,7 @@ class Asked:
     hours, session_start, session_end, derived
         As of a replay.
     trailing
-        Finished sessions kept at hand, of those that close while it goes on.
+        Finished sessions kept at hand; those before it began as far as the same bars are stored.
     """
 
     series: tuple[Series, ...]
@@ -121,7 +122,7 @@ def begin(asked: Asked) -> RecordingHeader:
     Raises
     ------
     UsageError
-        If its end is over, or its hours are none.
+        If its end is over, its hours are none, or there is no session before its end.
     """
     if asked.hours not in ("regular", "extended"):
         raise UsageError(f"hours is `{asked.hours}`", hint="use regular or extended")
@@ -133,7 +134,31 @@ def begin(asked: Asked) -> RecordingHeader:
     series = with_bars(asked.series)
     name = hashlib.sha256(repr((asked.url, list(map(str, series)), start_ns)).encode())
     settings = {**as_settings(asked.rules), **kept_settings(_plan_settings(asked), asked.url)}
-    return RecordingHeader(name.hexdigest()[:8], series, start_ns, end_ns, settings)
+    header = RecordingHeader(name.hexdigest()[:8], series, start_ns, end_ns, settings)
+    require_sessions(plan_of(header, _plan_settings(asked)))
+    return header
+
+
+_AHEAD_NS = 14 * DAY_NS  # how far the next session is looked for
+
+
+def require_sessions(plan: ReplayPlan) -> None:
+    """Raise `UsageError` if no session is open or opens in a plan's time, and name the next."""
+    calendars = dict.fromkeys(plan.calendar_of(pin.series.instrument) for pin in plan.pins)
+    coming = [
+        book.between(plan.start_ns, plan.start_ns + _AHEAD_NS, extended=plan.extended)
+        for book in calendars
+    ]
+    opens = [table.session(0) for table in coming if len(table)]
+    first_ns = min((s.pre_ns if plan.extended else s.open_ns for s in opens), default=plan.end_ns)
+    if first_ns >= plan.end_ns:
+        raise UsageError(
+            f"no session of {', '.join(book.name for book in calendars)} opens before "
+            f"{iso(plan.end_ns)}",
+            hint=f"the next opens at {iso(first_ns)}: record until later than that"
+            if opens
+            else "record for longer",
+        )
 
 
 def check(header: RecordingHeader, asked: Asked, lake: Lake) -> None:
@@ -277,11 +302,20 @@ class _Job:
     def system(self, supply: SupplyMaker) -> System:
         """The system that plays; `UsageError` if the strategy's orders could not be filled."""
         if self._strategy is None:
-            return System(self._lake.store, self._plan, {}, supply=supply)
+            system = System(self._lake.store, self._plan, {}, supply=supply)
+            if self._asked.trailing:
+                system.lead_in(self._stored_bars())
+            return system
         loaded, config = self._strategy
         system = system_over(loaded.strategy, config, self._lake.store, self._header, supply)
         MarketView(system, config.fill)  # asked now, before anything is recorded
         return system
+
+    def _stored_bars(self) -> list[Pin]:
+        """What is stored now of the bars that are recorded."""
+        at = self._lake
+        known = list(at.store.list_series()) if at.is_there else []
+        return [at.store.resolve(str(s)) for s in known if s.is_bars and s in self._header.series]
 
     def play(self, system: System, play: Callable[[System], None]) -> RunResult | None:
         """Play to the end; what the strategy came to, if there is one."""

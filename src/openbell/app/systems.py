@@ -196,12 +196,13 @@ def resolve_live(config: SessionConfig, lake: Lake, url: str, ask_url: str) -> r
     )  # fmt: skip
 
 
-def live_not_done(config: SessionConfig, asked: recording.Asked) -> Iterator[str]:
+def live_not_done(config: SessionConfig, asked: recording.Asked, lake: Lake) -> Iterator[str]:
     """What a live configuration asks for and cannot have here, as in `SessionConfig.not_done`."""
     if config.fills and not asked.ask_url:
         yield "session_data_config: missing bars are asked for again only with --ask-url"
-    if asked.trailing:
-        yield "session_data_config: history begins with what comes live, nothing is loaded"
+    bars = [each for each in with_bars(asked.series) if each.is_bars] if asked.trailing else []
+    for series in sorted(set(bars).difference(_stored_series(lake))):
+        yield f"session_data_config: {series} is not stored, its history begins with what comes"
 
 
 def _live_instrument(symbol: str, group: str, known: list[Series]) -> Instrument:

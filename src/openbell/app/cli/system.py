@@ -184,7 +184,7 @@ def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
     at = lake_at(given["lake"], given["recordings"])
     asked = resolve_live(config, at, given["from_url"], given["ask_url"])
     asked = replace(asked, **how_long(given["for_"], given["until"]))
-    config = replace(config, not_done=(*config.not_done, *live_not_done(config, asked)))
+    config = replace(config, not_done=(*config.not_done, *live_not_done(config, asked, at)))
     header = begin(asked)
     found = {
         **_summary(config), "trailing": asked.trailing, "derived": asked.derived,
@@ -326,8 +326,10 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found.get("speed") is not None:
         rows.append(("speed", f"{found['speed']:g}×" if found["speed"] else "as fast as it goes"))
     for name, one in found.get("symbols", {}).items():
-        bars = "" if one["bars"] is None else f"   {counted(one['bars'], 'bar')}"
-        rows.append((name, f"{percent(one['completeness'])} complete{bars}"))
+        words = [f"{percent(one['completeness'])} complete"]
+        words += [counted(one["bars"], "bar")] if one["bars"] is not None else []
+        words += [f"{counted(one['history'], 'session')} before"] if one["history"] else []
+        rows.append((name, "   ".join(words)))
     rows += [(one["series"], _arrived(one)) for one in found.get("series", [])]
     rows += [(n, str(found[n])) for n in ("pid", "started", "updated") if n in found]
     return rows
