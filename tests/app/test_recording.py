@@ -250,7 +250,7 @@ def test_a_series_from_the_lake_cannot_be_mixed_with_a_recording(lived: Lived) -
 
 def test_the_guide_does_what_it_says(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
     guide = (ROOT / "docs/guides/record-and-replay.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    *_, code = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     code = code.replace("3f9a", lived.found.id).replace("my_strategy.py", strategy_in(lived.folder))
     for name in ("LAKE", "RUNS", "RECORDINGS"):
         monkeypatch.setenv(f"OPENBELL_{name}", str(lived.folder / name.lower()))

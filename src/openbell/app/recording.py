@@ -17,6 +17,7 @@ from openbell.app import wiring
 from openbell.app.lake import Lake
 from openbell.app.recorded import bring_in, kept_settings, plan_of, recordings, supply_of
 from openbell.app.results import Run
+from openbell.app.streams import Streams
 from openbell.app.watching import Line, Watch
 from openbell.backtest.catalog import Loaded
 from openbell.backtest.config import RunConfig, check_session
@@ -192,6 +193,7 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
     cancel: CancelToken | None = None,
     tell: Callable[[Sequence[Line]], None] = lambda _: None,
     play: Callable[[System], None] = play_through,
+    begun: Callable[[Streams], None] = lambda _: None,
 ) -> Recorded:
     """Record until the time is over, the last session has closed, or somebody asks to stop.
 
@@ -209,6 +211,8 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
         Called some times a second with how far it is, on another thread.
     play
         What plays the system to its end, if no strategy does.
+    begun
+        Called once when data can come, with what registers and cancels series from then on.
 
     Raises
     ------
@@ -237,6 +241,7 @@ def record(  # noqa: PLR0913  # what, where, and how it is told
         raise
     watch = Watch(header, system, intake, collector, tell, cancel, scheduler)
     try:
+        begun(Streams(asked.url, source, system, intake, collector))
         result = job.play(system, play)
     finally:
         watch.stop()

@@ -103,8 +103,8 @@ class Connection:
         self._thread: threading.Thread | None = None
 
     @property
-    def series(self) -> Sequence[Series]:
-        """What it brings, or soon will."""
+    def brings(self) -> Sequence[Series]:
+        """What it was asked for, or soon is."""
         return (*self._series, *self._added)
 
     def start(self, inlet: Inlet) -> None:
@@ -136,7 +136,7 @@ class Connection:
         try:
             self._keep(inlet, first)
         except Exception as error:  # noqa: BLE001  # handed to whoever owns the run
-            for series in self.series:
+            for series in self.brings:
                 inlet.fail(series, error)
 
     def _keep(self, inlet: Inlet, first: Channel) -> None:

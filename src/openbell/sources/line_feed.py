@@ -64,7 +64,7 @@ class LineFeed:
         return self._connection.error
 
     def series(self) -> Sequence[Series]:
-        return self._connection.series
+        return self._connection.brings
 
     def start(self, inlet: Inlet) -> None:
         self._connection.start(inlet)

@@ -2,8 +2,9 @@
 
 import re
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from openbell.market.progress import CancelToken
 if TYPE_CHECKING:
     from openbell.app.lake import Lake
     from openbell.app.recording import Asked, Recorded
+    from openbell.app.streams import Streams
     from openbell.app.watching import Line
 
 _START = "start"
@@ -85,6 +87,14 @@ def start(
     until: Annotated[
         str, typer.Option("--until", metavar="MOMENT", help="Until when, instead.")
     ] = "",
+    more: Annotated[
+        bool,
+        typer.Option(
+            "--more",
+            help="Read further series from standard input while it records, one a line; "
+            "-SERIES leaves one out from then on.",
+        ),
+    ] = False,
     strategy: Annotated[
         str,
         typer.Option(
@@ -122,6 +132,8 @@ wss://stream.binance.com:9443 --for 1h
 
       openbell record start BINANCE:BTCUSDT/1m --from-url wss://stream.binance.com:9443 \
 --strategy ema-cross --set fast=5 --set slow=20 --size 0.01
+
+      openbell record BINANCE:BTCUSDT/quotes --from-url wss://stream.binance.com:9443 --more
     """
     given = dict(locals())
     at = lake_at(lake, recordings, runs)
@@ -133,7 +145,10 @@ wss://stream.binance.com:9443 --for 1h
     note(f"recording {header.id} until {iso(header.end_ns)}")
     try:
         with stoppable() as cancel, _shown() as tell:
-            found = record(header, asked, at, strategy=chosen, cancel=cancel, tell=tell)
+            found = record(
+                header, asked, at, strategy=chosen, cancel=cancel, tell=tell,
+                begun=_listen if more else lambda _: None,
+            )  # fmt: skip
     except KeyboardInterrupt:
         note(f"stopped at once; what was recorded stays: openbell record store {header.id}")
         raise typer.Exit(INTERRUPTED) from None
@@ -149,6 +164,29 @@ wss://stream.binance.com:9443 --for 1h
         raise typer.Exit(exit_code(found.error))
     if found.run is not None and found.run.status == "failed":
         raise typer.Exit(FAILED)
+
+
+def _listen(streams: "Streams") -> None:
+    """Register what standard input names; on a thread that ends with the process."""
+    threading.Thread(
+        target=_hear, args=(streams, sys.stdin), name="openbell-more", daemon=True
+    ).start()
+
+
+def _hear(streams: "Streams", lines: Iterable[str]) -> None:
+    from openbell.market.instrument import Series
+
+    for text in filter(None, map(str.strip, lines)):
+        try:
+            series = Series.parse(text.removeprefix("-"))
+            if text.startswith("-"):
+                streams.cancel(series)
+                note(f"{series} is left out from now on")
+            else:
+                streams.register(series)
+                note(f"{series} is recorded from now on")
+        except OpenbellError as error:
+            complain(error.message, error.hint)
 
 
 def lake_at(lake: Path | None, recordings: Path | None, runs: Path | None = None) -> "Lake":
