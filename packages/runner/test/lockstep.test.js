@@ -3,11 +3,12 @@
 // The runner against a run played by hand, as docs/channels.md has it.
 
 const assert = require("node:assert/strict");
+const { createServer } = require("node:net");
 const path = require("node:path");
 const { test } = require("node:test");
 
 const { Connection } = require("@openbell/runner/src/resp.js");
-const { Child, startRedis } = require("../../testing/support.js");
+const { Child, startRedis, until } = require("../../testing/support.js");
 
 const CLI = require.resolve("@openbell/runner/src/cli.js");
 const RECORDER = path.join(__dirname, "strategies/recorder.js");
@@ -154,12 +155,17 @@ test("a full Redis is waited for", async () => {
 });
 
 test("without Redis it keeps trying, and ends when it is asked to", async () => {
-  const env = { OPENBELL_REDIS_URL: "redis://127.0.0.1:1", OPENBELL_RUN: "r" };
+  let tries = 0;
+  const nobody = createServer((socket) => {
+    tries += 1;
+    socket.on("error", () => undefined).destroy();
+  }).unref();
+  await new Promise((resolve) => nobody.listen(0, "127.0.0.1", resolve));
+  const env = { OPENBELL_REDIS_URL: `redis://127.0.0.1:${nobody.address().port}`, OPENBELL_RUN: "r" };
   const child = new Child([process.execPath, CLI, RECORDER, "{}", "--protocol", "lockstep"], env);
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await until(() => tries > 5);
   assert.equal(child.process.exitCode, null);
-  child.process.kill("SIGTERM");
-  assert.equal(await child.ended, 0);
+  assert.equal(await child.stop(), 0);
 });
 
 test("it says what it lacks", async () => {
