@@ -526,6 +526,19 @@ def test_a_kill_leaves_the_recording_and_status_says_that_it_has_gone(at: Path) 
         ask(at / "state", "stop")
 
 
+def test_a_reader_that_has_had_enough_leaves_the_recording_and_is_told_so(at: Path) -> None:
+    file = written(at, form("ticks"))
+    with venue(BITCOIN, speed=3) as url, running(file, url) as process:
+        name = openbell("system", "status", "--json").json["recording"]
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        ask(at / "state", "stop")  # the line about the close finds nobody
+        assert process.wait(30) == 0
+        assert f"openbell record store {name}" in process.stderr.read()
+    assert openbell("record", "show", name, "--json").json["arrivals"] > 20
+
+
 def test_a_live_system_goes_on_as_long_as_it_is_told(at: Path) -> None:
     file = written(at, form("ticks"))
     with venue(BITCOIN, speed=3) as url:

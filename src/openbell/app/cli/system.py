@@ -205,9 +205,9 @@ def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
     try:
         with stoppable() as cancel:
             done = player.record(at, _folder(given["state"]), cancel)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Exit) as at_once:  # or nobody reads its lines any more
         note(f"stopped at once; what was recorded stays: openbell record store {header.id}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(getattr(at_once, "exit_code", INTERRUPTED)) from None
     found |= {"end": player.end, "sessions": player.sessions, "recorded": as_dict(done)}
     if as_json:
         say_json(found)
