@@ -1,5 +1,6 @@
 """Series that join a recording while it goes on, from a venue on loopback."""
 
+import io
 import os
 import re
 import signal
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from openbell.app.cli.player import Player
 from openbell.app.parity import parity
 from openbell.app.recorded import about, recordings
 from openbell.app.recording import Asked, Recorded, begin, record
@@ -20,9 +23,12 @@ from openbell.app.streams import Streams
 from openbell.market.errors import OpenbellError, UsageError
 from openbell.market.instrument import Series
 from openbell.market.progress import CancelToken
+from openbell.replay.pacing import Pace
 from tests.app.living import Hasty, lake_in, strategy_in
 from tests.commands import openbell
 from tests.house import ROOT
+from tests.replay.living import replayed
+from tests.replay.test_live_registering import aapl_joins
 from tests.sources.loopback import BITCOIN, venue
 
 TRADES, QUOTES, MINUTES = (Series.parse(f"BINANCE:BTCUSDT/{k}") for k in ("trades", "quotes", "1m"))
@@ -129,6 +135,36 @@ def test_a_strategy_can_be_run_over_it_verified_and_compared(
     causes = {one.cause for one in parity(*ids, lake=desk.lake, runs=runs).data}
     assert causes
     assert "not_played" not in causes
+
+
+def test_the_player_shows_what_joins_and_goes_back_to_before() -> None:
+    pace = Pace()
+    player = Player(replayed(aapl_joins(), pace=pace), pace)
+    console = Console(width=100, height=30, file=io.StringIO())
+
+    def screen_with(words: str) -> str:
+        shown = ""
+        for _ in range(100 * SOON_S):
+            with console.capture() as said:
+                console.print(player.screen(console))
+            if words in (shown := said.get()):
+                return shown
+            threading.Event().wait(0.01)
+        raise AssertionError(shown)
+
+    player.start()
+    shown = screen_with("■ over")
+    assert "1 of 2" in shown
+    player.press("down")
+    assert "XNAS:AAPL/1m@1" in screen_with("2 of 2")
+    for _ in range(25):
+        player.press("left")
+    screen_with("10:05:00 EDT")
+    pace.resume()
+    screen_with("■ over")
+    player.stop()
+    player.raise_error()
+    assert [line.split()[1] for line in player.last_words()] == ["XNYS:SPY", "XNAS:AAPL"]
 
 
 def test_what_cannot_join_is_said_and_changes_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from openbell.market.arrivals import (
     ASKED,
     BAR,
     CANCELLED,
+    CONNECTED,
     FAILED,
+    NO_SERIES,
     PASSED,
     QUOTE,
     REGISTERED,
@@ -19,6 +21,7 @@ from openbell.market.arrivals import (
 )
 from openbell.market.errors import ReplayError, StoreError, UnavailableError, UsageError
 from openbell.market.moments import END_OF_TIME_NS, SECOND_NS
+from openbell.recording.live import Collector
 from openbell.replay.asking import Asker
 from openbell.replay.intake import Intake, Played
 from openbell.replay.live import live_plan, live_supply, rules_of
@@ -231,6 +234,71 @@ def test_a_source_that_fails_says_why_and_when_all_have_it_is_over(intake: Intak
     assert not intake.push(TICKS, QUOTE, OPEN_NS)
     whats = [a.what for a in intake.take(END_OF_TIME_NS)]
     assert whats == [FAILED, QUOTE, FAILED, QUOTE, FAILED, STOPPED]
+
+
+def test_bars_built_of_a_series_fail_with_it(kept: Kept) -> None:
+    intake = Intake(kept, OPEN_NS, Jumps(), collector=Collector([SPY]))
+    intake.fail(PRINTS, error := UnavailableError("gone"))
+    assert intake.failures == {PRINTS: error, SPY: error}
+    assert [(a.series, a.what) for a in intake.take(END_OF_TIME_NS)] == [(1, FAILED), (0, FAILED)]
+
+
+# Bars built of what is received
+
+
+def test_built_bars_are_received_with_the_trade_that_ends_them(kept: Kept) -> None:
+    intake = Intake(kept, OPEN_NS - 2 * SECOND_NS, Jumps(), collector=Collector([SPY]))
+    intake.push(PRINTS, CONNECTED)
+    intake.take(END_OF_TIME_NS)
+    for second in (1, 2, 61):
+        intake.push(PRINTS, TRADE, OPEN_NS + second * SECOND_NS, (100.0 + second, 1.0, 0.0))
+    time_passes(intake, 62)
+    intake.stop()
+    taken = intake.take(END_OF_TIME_NS)
+    assert [(a.series, a.what) for a in taken] == [(1, TRADE)] * 3 + [
+        (0, BAR),
+        (NO_SERIES, STOPPED),
+    ]
+    assert len({a.receipt_ns for a in taken}) == 1
+    assert taken[3].values == (101.0, 102.0, 101.0, 102.0, 2.0)
+    assert kept.arrivals[-5:] == taken
+
+
+def test_the_clock_ends_a_bar_when_nothing_comes(kept: Kept) -> None:
+    intake = Intake(kept, OPEN_NS - 2 * SECOND_NS, Jumps(), collector=Collector([SPY]))
+    intake.push(PRINTS, CONNECTED)
+    intake.take(END_OF_TIME_NS)
+    time_passes(intake, 0)
+    intake.push(PRINTS, TRADE, OPEN_NS, PRICE)
+    intake.take(END_OF_TIME_NS)
+    passed, bar = intake.take(END_OF_TIME_NS)
+    assert (passed.what, bar.what, bar.venue_ns) == (PASSED, BAR, OPEN_NS)
+    assert bar.receipt_ns == OPEN_NS + 61 * SECOND_NS
+
+
+def test_a_trade_goes_into_a_bar_if_it_is_released(kept: Kept) -> None:
+    """It was ahead of our clock when it was pushed, and is not when it is taken."""
+    intake = Intake(kept, OPEN_NS - 2 * SECOND_NS, Jumps(), collector=Collector([SPY]))
+    intake.push(PRINTS, CONNECTED)
+    intake.take(END_OF_TIME_NS)
+    intake.push(PRINTS, TRADE, OPEN_NS + SECOND_NS, PRICE)
+    time_passes(intake, 0.5)
+    intake.take(END_OF_TIME_NS)
+    intake.push(PRINTS, TRADE, OPEN_NS + 61 * SECOND_NS, PRICE)
+    time_passes(intake, 62)
+    intake.take(END_OF_TIME_NS)
+    intake.stop()
+    intake.take(END_OF_TIME_NS)
+    system = replayed(kept)
+    list(system)
+    assert [system.counts[str(each)].played for each in (SPY, PRINTS)] == [1, 2]
+
+
+def time_passes(intake: Intake, second: float) -> None:
+    """Until so many seconds after the opening."""
+    scheduler = intake._scheduler
+    assert isinstance(scheduler, Jumps)
+    scheduler.real_ns += OPEN_NS + round(second * SECOND_NS) - intake.now_ns()
 
 
 # Asking again

@@ -91,9 +91,14 @@ def registered(ordinal: int, second: float) -> Arrival:
     return Arrival(ordinal, REGISTERED, 0, OPEN_NS + round(second * SECOND_NS))
 
 
-def test_a_new_series_is_there_from_its_registration_on() -> None:
+def aapl_joins() -> Kept:
+    """Half an hour of SPY; after a third of it AAPL is registered."""
     own = [minute(nth, series=1, close=50.0) for nth in range(10, 30)]
-    kept = grown(*(minute(n) for n in range(30)), registered(1, 600.2), *own, new=[AAPL])
+    return grown(*(minute(n) for n in range(30)), registered(1, 600.2), *own, new=[AAPL])
+
+
+def test_a_new_series_is_there_from_its_registration_on() -> None:
+    kept = aapl_joins()
     system = replayed(kept, derived=("5m",))
     names: dict[int, tuple[str, ...]] = {}
     wide: set[int] = set()
@@ -181,8 +186,7 @@ def test_a_header_that_was_left_behind_is_named() -> None:
 
 
 def test_one_can_go_back_to_before_a_registration() -> None:
-    own = [minute(nth, series=1, close=50.0) for nth in range(10, 30)]
-    kept = grown(*(minute(n) for n in range(30)), registered(1, 600.2), *own, new=[AAPL])
+    kept = aapl_joins()
     pace = Pace()
     plain, sought = replayed(kept, derived=("5m",)), replayed(kept, derived=("5m",), pace=pace)
     story = told(plain)

@@ -84,7 +84,8 @@ def play(system: System) -> bool:
 class _Known:
     """What was released of one instrument in the present session."""
 
-    def __init__(self) -> None:
+    def __init__(self, book: SessionData, data: InstrumentData) -> None:
+        self.book, self.data = book, data
         self.bars: list[Bar] = []
         self.volume = 0.0
         self.completeness = 1.0
@@ -121,7 +122,8 @@ class Player:
         self.pace = pace
         self.has_quit = False
         self._lock = threading.Lock()
-        self._known = {name: _Known() for name in system.names}
+        known = {n: _Known(book, book[n]) for book in system.session_data for n in book}
+        self._known = {name: known[name] for name in system.names}
         self._at_ns = 0
         self._went_back = False
         self._sessions: dict[str, Session | None] = {}
@@ -166,7 +168,7 @@ class Player:
         from openbell.quality.report import percent
 
         for name, known in self._known.items():
-            if not self._data(name).has_bars and known.ticks:
+            if not known.data.has_bars and known.ticks:
                 yield f"{iso(self._at_ns)}   {name} {counted(known.ticks, 'moment')} with ticks"
             elif known.bars:
                 last = known.bars[-1]
@@ -198,6 +200,8 @@ class Player:
             if data.session is not None and (went_back or data.session != self._played(data)):
                 self._turn(data)
             for name in data:
+                if name not in self._known:
+                    self._known[name] = _Known(data, data[name])
                 known = self._known[name]
                 if bar := one.get(name):
                     known.add(bar)
@@ -222,7 +226,7 @@ class Player:
         """Begin a session, or be somewhere else in it: its bars before this slice are known."""
         self._sessions[data.calendar] = data.session
         for name in data:
-            known = self._known[name] = _Known()
+            known = self._known[name] = _Known(data, data[name])
             if data[name].has_bars:
                 earlier = data[name].bars()
                 bars = map(earlier.bar, range(len(earlier)))
@@ -287,7 +291,7 @@ class Player:
         self.pace.speed = _SPEEDS[min(max(at + by, 0), len(_SPEEDS) - 1)]
 
     def _choose(self, by: int) -> None:
-        self._chosen = (self._chosen + by) % len(self.system.names)
+        self._chosen = (self._chosen + by) % len(self._known)
 
     def _quit(self) -> None:
         self.has_quit = True
@@ -326,13 +330,17 @@ class Player:
     @property
     def _session(self) -> Session | None:
         """The session of the instrument on the screen; the last one, when it is over."""
-        name = self.system.names[self._chosen]
-        data = next(d for d in self.system.session_data if name in d.instruments)
-        return data.session or self._played(data)  # one that is open may have no slice yet
+        book = self._shown.book
+        return book.session or self._played(book)  # one that is open may have no slice yet
+
+    @property
+    def _shown(self) -> _Known:
+        """The instrument on the screen."""
+        return list(self._known.values())[self._chosen]
 
     @property
     def _zone(self) -> Any:
-        return zone_info(self.system.instruments[self._chosen].place.zone)
+        return zone_info(self._shown.data.instrument.place.zone)
 
     @property
     def _now_ns(self) -> int:
@@ -341,7 +349,7 @@ class Player:
 
     @property
     def _bar_ns(self) -> int:
-        data = self._data(self.system.names[self._chosen])
+        data = self._shown.data
         width_ns = Series(data.instrument, data.base).timeframe.width_ns if data.has_bars else 0
         return width_ns or MINUTE_NS
 
@@ -352,7 +360,7 @@ class Player:
 
         width, height = console.size
         with self._lock:
-            others = self._others(height // 4) if len(self.system.names) > 1 else []
+            others = self._others(height // 4) if len(self._known) > 1 else []
             room = max(height - 5 - len(others), 3)
             lines = [
                 self._title(), self._clock(width), Text(""), *self._chart(width, room), *others,
@@ -377,12 +385,12 @@ class Player:
         from rich.text import Text
 
         pins = [str(pin) for pin in self.system.plan.pins]
-        name = self.system.names[self._chosen]
+        name = str(self._shown.data.instrument)
         title = next((pin for pin in pins if pin.startswith(f"{name}/")), name)
         said = Text("REPLAY  ", style="bold reverse")
         said.append(f" {title}", style="bold")
-        if len(self.system.names) > 1:
-            said.append(f"  {self._chosen + 1} of {len(self.system.names)}", style="dim")
+        if len(self._known) > 1:
+            said.append(f"  {self._chosen + 1} of {len(self._known)}", style="dim")
         if self._session is not None:
             early = "  early close" if self._session.is_early_close else ""
             said.append(f"   session {self._session.label}{early}")
@@ -396,7 +404,7 @@ class Player:
         said = Text(f"{local:%Y-%m-%d %H:%M:%S %Z}", style="bold")
         said.append(f"  ({now:%H:%M:%S} UTC)   " if width >= _NARROW else "   ", style="dim")
         said.append(self._pace_in_words(), style="cyan")
-        known = self._known[self.system.names[self._chosen]]
+        known = self._shown
         if known.bars:
             first, last = known.bars[0], known.bars[-1]
             change = last.close / first.open - 1.0
@@ -421,8 +429,7 @@ class Player:
         session = self._session
         if session is None:
             return [Text("waiting for the first session…", style="dim")]
-        name = self.system.names[self._chosen]
-        known, data = self._known[name], self._data(name)
+        known = self._shown
         span = session.open_ns, session.close_ns
         cut = columns(known.bars, span, self._at_ns, width - 11, self._bar_ns)
         lines = []
@@ -434,7 +441,7 @@ class Player:
             text.append(_axis(shown, line, height - 2), style="dim")
             lines.append(text)
         told = self._quality(cut, known)
-        if not data.has_bars:
+        if not (data := known.data).has_bars:
             told = Text(f"drawn from {data.base}: {counted(known.ticks, 'moment')}", style="dim")
         return [*lines, self._hours(span, len(cut)), told]
 
@@ -480,14 +487,11 @@ class Player:
             end = to_datetime(known.bars[-1].end_ns).astimezone(self._zone) if known.bars else None
             at = f"{end:%H:%M}" if end else ""
             text = f"{'▸' if number == self._chosen else ' '} {name:<24}{last:>14}  {at:<5}"
-            complete = percent(known.completeness) if self._data(name).has_bars else "–"
+            complete = percent(known.completeness) if known.data.has_bars else "–"
             lines.append(Text(f"{text}  {complete:>8}"))
         room = min(room, 8)
         first = min(max(self._chosen - room // 2, 0), max(len(lines) - room, 0))
         return lines[first : first + room]
-
-    def _data(self, name: str) -> InstrumentData:
-        return next(data[name] for data in self.system.session_data if name in data.instruments)
 
 
 _EPOCH = to_datetime(0)
