@@ -3,8 +3,10 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from openbell.app.lake import Lake, open_lake
+from openbell.app.replaying import replay
 from openbell.app.settings import settings
 from openbell.replay.scheduler import Monitor, Threads
 
@@ -84,3 +86,21 @@ def strategy_in(folder: Path) -> str:
     path = folder / "telling.py"
     path.write_text(TELLING)
     return str(path)
+
+
+def digests_of_replay(lake: Lake, recording: str) -> dict[str, str]:
+    """By session, what a replay of a recording comes to."""
+    system = replay(f"recording:{recording}", lake=lake)
+    for _ in system:
+        pass
+    return dict(zip(system.tape.labels, system.tape.digests, strict=True))
+
+
+def until(holds: Any, limit_s: float = 30.0) -> None:
+    """Wait until something holds; fail if it does not in time."""
+    pause = threading.Event()
+    for _ in range(round(limit_s / 0.05)):
+        if holds():
+            return
+        pause.wait(0.05)
+    raise AssertionError("it did not come about")

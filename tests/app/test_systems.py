@@ -27,6 +27,7 @@ from openbell.market.errors import NotRecordedError, ReplayError, RunError, Stor
 from openbell.market.instrument import Series
 from openbell.market.progress import CancelToken
 from openbell.replay.system import System
+from tests.app.living import until
 from tests.commands import openbell, started
 from tests.house import read
 from tests.quality.reading import equity_minutes, utc_minutes
@@ -225,15 +226,6 @@ def playing(lake: Path, folder: Path, speed: float) -> Iterator[tuple[March, thr
         assert not thread.is_alive()
 
 
-def until(holds: Any, limit_s: float = 20.0) -> None:
-    pause = threading.Event()
-    for _ in range(round(limit_s / 0.02)):
-        if holds():
-            return
-        pause.wait(0.02)
-    raise AssertionError("it did not come about")
-
-
 def moment(folder: Path) -> str:
     status = read_status(folder)
     assert status is not None
@@ -402,6 +394,13 @@ def test_start_plays_a_configuration_and_names_what_it_does_not_do(spy: Path, fi
     assert "4 of 4" in shown.out
     assert "XNYS:SPY/1m@1" in shown.out
     assert str(file) in shown.out
+
+
+def test_the_status_counts_the_sessions_of_history(spy: Path, place: Path) -> None:
+    history = {"symbols": ["SPY"], "historical_bars": {"trailing_days": 2}}
+    Path("history.json").write_text(json.dumps(form("1m", session_data_config=history)))
+    assert openbell("system", "start", "history.json").code == 0
+    assert "390 bars   2 sessions before" in openbell("system", "status").out
 
 
 def test_missing_bars_are_filled_and_that_is_said(spy: Path, place: Path) -> None:
