@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -302,6 +303,18 @@ def test_a_reader_that_has_had_enough_leaves_the_recording_and_is_told_so(at: Pa
         assert process.wait(30) == 0
         assert f"openbell record store {name}" in process.stderr.read()
     assert openbell("record", "show", name, "--json").json["arrivals"] > 20
+
+
+def test_a_status_that_cannot_be_written_ends_it_and_leaves_the_recording(at: Path) -> None:
+    file = written(at, form("ticks"))
+    with venue(BITCOIN, speed=3) as url, running(file, url) as process:
+        name = openbell("system", "status", "--json").json["recording"]
+        shutil.rmtree(at / "state")
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "cannot be opened" in err
+    assert f"it broke off; what was recorded stays: openbell record store {name}" in err
+    assert openbell("record", "store", name, "--json").json[0] == f"{NAME}/trades@1"
 
 
 def test_a_live_system_goes_on_as_long_as_it_is_told(at: Path) -> None:

@@ -23,6 +23,9 @@ from openbell.market.errors import OpenbellError, UsageError
 from openbell.market.moments import iso
 
 if TYPE_CHECKING:
+    from openbell.app.lake import Lake
+    from openbell.app.playing_live import LivePlayer
+    from openbell.app.recording import Recorded
     from openbell.app.session_config import SessionConfig
     from openbell.app.status import Ask
 
@@ -195,28 +198,38 @@ def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
     if given["dry_run"]:
         check(header, asked, at)
     _announce(found, as_json=as_json)
-    if given["dry_run"]:
-        if as_json:
-            say_json(found)
-        return
-    note(f"recording {header.id} until {iso(header.end_ns)}")
-    tell = _tell(as_json=as_json)
-    player = LivePlayer(config, str(given["config"].absolute()), tell, asked=asked, header=header)
-    try:
-        with stoppable() as cancel:
-            done = player.record(at, _folder(given["state"]), cancel)
-    except (KeyboardInterrupt, typer.Exit) as at_once:  # or nobody reads its lines any more
-        note(f"stopped at once; what was recorded stays: openbell record store {header.id}")
-        raise typer.Exit(getattr(at_once, "exit_code", INTERRUPTED)) from None
-    found |= {"end": player.end, "sessions": player.sessions, "recorded": as_dict(done)}
+    error = None
+    if not given["dry_run"]:
+        note(f"recording {header.id} until {iso(header.end_ns)}")
+        where, tell = str(given["config"].absolute()), _tell(as_json=as_json)
+        player = LivePlayer(config, where, tell, asked=asked, header=header)
+        done = _play_live(player, at, _folder(given["state"]))
+        error = done.error
+        found |= {"end": player.end, "sessions": player.sessions, "recorded": as_dict(done)}
+        if not as_json:
+            say(table_of(done.lines))
+            say_lines([*ending(done), _last_line(found)])
     if as_json:
         say_json(found)
-    else:
-        say(table_of(done.lines))
-        say_lines([*ending(done), _last_line(found)])
-    if isinstance(done.error, OpenbellError):
-        complain(done.error.message, done.error.hint)
-        raise typer.Exit(exit_code(done.error))
+    if isinstance(error, OpenbellError):
+        complain(error.message, error.hint)
+        raise typer.Exit(exit_code(error))
+
+
+def _play_live(player: "LivePlayer", at: "Lake", folder: Path) -> "Recorded":
+    """Play to the end; if it breaks off, say what stays."""
+    from openbell.app.recorded import recordings
+
+    name = player.header.id
+    try:
+        with stoppable() as cancel:
+            return player.record(at, folder, cancel)
+    except BaseException as error:
+        if name in [header.id for header in recordings(at).list_recordings()]:
+            note(f"it broke off; what was recorded stays: openbell record store {name}")
+        if isinstance(error, KeyboardInterrupt):
+            raise typer.Exit(INTERRUPTED) from None
+        raise
 
 
 def _summary(config: "SessionConfig") -> dict[str, Any]:
