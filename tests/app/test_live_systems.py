@@ -128,7 +128,7 @@ def test_a_symbol_without_venue_is_the_one_that_is_stored() -> None:
     assert [str(each) for each in found.series] == ["XNYS:SPY/1m"]
     with pytest.raises(UsageError, match="the venue of QQQ is not known: nothing of QQQ") as e:
         resolve_live(config("1m", **symbols("QQQ")), at, URL, "")
-    assert e.value.hint == "write the symbol with its venue: XNYS:QQQ"
+    assert e.value.hint == "write it with its venue: VENUE:QQQ, as in XNYS:SPY"
 
 
 def test_a_venue_must_be_one_of_the_group() -> None:

@@ -82,7 +82,7 @@ def _require_wider(refs: Iterable[Series], derived: Iterable[str]) -> None:
         if narrow:
             raise UsageError(
                 f"{narrow[0]} bars are built for all symbols, and {series} is not narrower",
-                hint="ask for the same streams of symbols that are stored alike",
+                hint="ask for the same streams of all symbols, or play each alone",
             )
 
 
@@ -212,7 +212,7 @@ def _live_instrument(symbol: str, group: str, known: list[Series]) -> Instrument
         except NotRecordedError as error:
             raise UsageError(
                 f"the venue of {symbol} is not known: {error.message}",
-                hint=f"write the symbol with its venue: XNYS:{symbol}",
+                hint=f"write it with its venue: VENUE:{symbol}, as in XNYS:SPY",
             ) from error
     found = Instrument.parse(symbol)
     if group and found.place.calendar not in GROUPS[group]:
