@@ -39,7 +39,7 @@ from openbell.replay.live_feeds import (
 )
 from openbell.replay.plan import ReplayPlan
 from openbell.replay.rules import Gate, Hours, Rules
-from openbell.replay.supply import KINDS, Cast, Supply, SupplyMaker, in_order
+from openbell.replay.supply import KINDS, Supply, SupplyMaker, in_order
 from openbell.replay.turns import Turns
 
 _Stream = LiveFeed | LiveDerived | LiveRevisions | LiveDerivedRevisions | LiveAsides
@@ -93,7 +93,7 @@ def live_supply(
     ask
         Live: asks for bars that are missing.
     """
-    return lambda plan, casting, agenda: LiveSupply(arriving(), rules, ask, (plan, casting, agenda))
+    return lambda plan, agenda: LiveSupply(arriving(), rules, ask, plan, agenda)
 
 
 class LiveSupply(Supply):
@@ -103,8 +103,8 @@ class LiveSupply(Supply):
     ----------
     arriving
         Where arrivals come from.
-    system
-        Plan, cast and agenda of the system it is for.
+    plan, agenda
+        Of the system it is for.
 
     Raises
     ------
@@ -117,9 +117,9 @@ class LiveSupply(Supply):
         arriving: Arriving,
         rules: Rules,
         ask: Ask | None,
-        system: tuple[ReplayPlan, Cast, Agenda],
+        plan: ReplayPlan,
+        agenda: Agenda,
     ) -> None:
-        plan, _, agenda = system
         _require_playable(plan)
         super().__init__(plan, (), agenda, ())
         self._arriving = arriving

@@ -4,10 +4,11 @@ Base rows come from feeds (`feed.py`); what is derived from them is built on the
 work is cut into chunks changes nothing but speed: the tape is the same.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from openbell.market.calendars import Calendar
 from openbell.market.columns import Columns
@@ -82,14 +83,24 @@ class Cast:
         return tuple(map(str, self.instruments))
 
 
-def cast(series: Iterable[Series], calendar_of: Callable[[Instrument], Calendar]) -> Cast:
-    """The instruments of some series, in the order in which they first occur."""
-    instruments = tuple(dict.fromkeys(each.instrument for each in series))
+def cast_of(plan: ReplayPlan) -> Cast:
+    """The instruments of a plan's series, in the order in which they first occur."""
+    instruments = tuple(dict.fromkeys(pin.series.instrument for pin in plan.pins))
     if not instruments:
         raise UsageError("nothing to play", hint="name at least one series, e.g. XNYS:SPY/1m")
-    own = [calendar_of(instrument) for instrument in instruments]
+    own = list(map(plan.calendar_of, instruments))
     calendars = tuple(dict.fromkeys(own))
     return Cast(instruments, calendars, tuple(map(calendars.index, own)))
+
+
+class Prepared(NamedTuple):
+    """A chunk, what it is played from, and what had been counted when it was prepared."""
+
+    chunk: Chunk
+    plan: ReplayPlan
+    streams: tuple[Stream, ...]
+    counts: Mapping[str, Counts]
+    upkeep: Mapping[str, UpkeepCounts]
 
 
 class Supply:
@@ -133,6 +144,14 @@ class Supply:
         """What was found missing and filled, by series; of those alone that can be filled."""
         return {str(s.series): s.counts for s in self.streams if isinstance(s, FillFeed)}
 
+    def prepared(self, after_ns: int) -> Iterator[Prepared]:
+        """The chunks after a moment, each with what it is played from."""
+        for chunk in self.chunks(after_ns):
+            counts, upkeep = self.counts, self.upkeep
+            if not self.is_live:  # what arrives is counted at once
+                counts, upkeep = deepcopy(counts), deepcopy(upkeep)
+            yield Prepared(chunk, self.plan, self.streams, counts, upkeep)
+
     def chunks(self, after_ns: int = START_OF_TIME_NS) -> Iterator[Chunk]:
         """The chunks after a moment at which no session opens, or up to which one reached."""
         tracks = [stream.track for stream in self.streams]
@@ -165,12 +184,13 @@ class Supply:
         return list(taken.values())
 
 
-# What makes the supply of a system, from its plan, its cast and its agenda.
-SupplyMaker = Callable[[ReplayPlan, Cast, Agenda], Supply]
+# What makes the supply of a system, from its plan and its agenda.
+SupplyMaker = Callable[[ReplayPlan, Agenda], Supply]
 
 
-def stored_supply(store: ReadStore, plan: ReplayPlan, casting: Cast, agenda: Agenda) -> Supply:
+def stored_supply(store: ReadStore, plan: ReplayPlan, agenda: Agenda) -> Supply:
     """What is stored, as pinned by a plan."""
+    casting = cast_of(plan)
     streams: list[_Stored] = []
     for pin in plan.pins:
         number = casting.instruments.index(pin.series.instrument)

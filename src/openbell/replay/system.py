@@ -1,14 +1,13 @@
 """A system: one replay, built from pins, started, played to its end, and stopped in order."""
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, Literal, NamedTuple, Self
 
 from openbell.market.errors import CancelledError, ReplayError, UsageError
-from openbell.market.instrument import Pin, Series
+from openbell.market.instrument import Instrument, Pin, Series
 from openbell.market.moments import SECOND_NS, START_OF_TIME_NS
 from openbell.market.progress import CancelToken, Progress, silent
 from openbell.ports import ReadStore
@@ -25,16 +24,16 @@ from openbell.replay.pacing import Pace, Rewind
 from openbell.replay.plan import ReplayPlan
 from openbell.replay.prefetch import Prefetcher
 from openbell.replay.scheduler import Scheduler, Threads
-from openbell.replay.session_data import SessionData, Window
+from openbell.replay.session_data import Window
+from openbell.replay.shown import Shown
 from openbell.replay.slices import Slice, SliceMaker
-from openbell.replay.supply import Cast, Stream, Supply, SupplyMaker, cast, stored_supply
+from openbell.replay.supply import Prepared, Supply, SupplyMaker, cast_of, stored_supply
 from openbell.replay.tape import Tape, genesis
 
 __all__ = ["ReplayPlan", "State", "System"]
 
 State = Literal["stopped", "running", "paused"]
 
-_SHOWN = (kernels.BAR, kernels.DERIVED, kernels.QUOTE, kernels.TRADE)
 _CHECKPOINTS = 256  # kept at most; beyond, every other one is dropped
 
 
@@ -44,27 +43,6 @@ class _Checkpoint(NamedTuple):
     after_ns: int
     parts: tuple[Any, ...]
     kept: Any
-
-
-class _Prepared(NamedTuple):
-    """A chunk, what it is played from, and what had been counted when it was prepared."""
-
-    chunk: Chunk
-    plan: ReplayPlan
-    streams: tuple[Stream, ...]
-    counts: Mapping[str, Counts]
-    upkeep: Mapping[str, UpkeepCounts]
-
-
-def _prepared(supply: Supply, chunk: Chunk) -> _Prepared:
-    counts, upkeep = supply.counts, supply.upkeep
-    if not supply.is_live:  # what arrives is counted at once
-        counts, upkeep = copy.deepcopy(counts), copy.deepcopy(upkeep)
-    return _Prepared(chunk, supply.plan, supply.streams, counts, upkeep)
-
-
-def _cast_of(plan: ReplayPlan) -> Cast:
-    return cast((pin.series for pin in plan.pins), plan.calendar_of)
 
 
 def _fixed() -> UsageError:
@@ -118,14 +96,13 @@ class System:
         supply: SupplyMaker | None = None,
         lead_in: bool = True,
     ) -> None:
-        self.plan = plan
         self.pace = pace
         self.keep: Callable[[], Any] = lambda: ()
         self.has_fixed_streams = False
         self._store = store
         self._scheduler = scheduler or Threads()
         self._asked = plan
-        self.calendars = _cast_of(plan).calendars
+        self.calendars = cast_of(plan).calendars
         self.agenda = plan_agenda(
             self.calendars,
             plan.start_ns,
@@ -143,16 +120,15 @@ class System:
         self._hand = Hand(int(self.agenda.open_ns[0]))
         self.clock = Clock(self._hand)
         self.tape = Tape(genesis(settings))
-        self.tracks: tuple[Track, ...] = ()
-        self._windows: list[Window] = []
-        self.session_data = [SessionData(c.name, plan.trailing) for c in self.calendars]
-        self._show(plan, self._supply.streams)
+        self._shown = Shown(plan, self.calendars, self._hand)
+        self._shown.turn_to(plan, self._supply.streams)
+        self.session_data = self._shown.session_data
         self.coordinator = Coordinator(
-            self._hand, self._windows, self.session_data, self.tape, pace, plan.start_ns
+            self._hand, self._shown.windows, self.session_data, self.tape, pace, plan.start_ns
         )
         self.coordinator.before_load = self._show_prepared
-        self._prefetch: Prefetcher[_Prepared] | None = None
-        self._prepared: _Prepared | None = None
+        self._prefetch: Prefetcher[Prepared] | None = None
+        self._prepared: Prepared | None = None
         self._is_stopped = False
         self._first_ns = START_OF_TIME_NS
         self._checkpoints: list[_Checkpoint] = []
@@ -187,21 +163,33 @@ class System:
         """What upkeep found missing and filled, by series; of those alone that can be filled."""
         return self._prepared.upkeep if self._prepared else self._supply.upkeep
 
+    @property
+    def plan(self) -> ReplayPlan:
+        """What is played; grows by what is registered."""
+        return self._shown.plan
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """As registered."""
+        return self._shown.instruments
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the instruments."""
+        return self._shown.names
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Of the streams, in the order of rule 4."""
+        return self._shown.tracks
+
     def track(self, instrument: int, kind: str = "") -> int:
         """Position of a track: base bars by default, else a timeframe, ``trades`` or ``quotes``."""
-        for position, stream in enumerate(self._streams):
-            if stream.track.instrument == instrument and (
-                stream.series.kind == kind or (not kind and stream.track.kind == kernels.BAR)
-            ):
-                return position
-        raise UsageError(
-            f"{kind or 'bars'} of {self.names[instrument]} is not played",
-            hint=f"played are {', '.join(str(s.series) for s in self._streams)}",
-        )
+        return self._shown.track(instrument, kind)
 
     def window(self, track: int) -> Window:
         """What is known of a track."""
-        return self._windows[track]
+        return self._shown.windows[track]
 
     # Its life
 
@@ -268,7 +256,7 @@ class System:
             self._require_running()
         self._require_running()
 
-    def _chunks(self, prefetch: Prefetcher[_Prepared]) -> Iterator[Chunk]:
+    def _chunks(self, prefetch: Prefetcher[Prepared]) -> Iterator[Chunk]:
         for prepared in prefetch:
             self._prepared = prepared
             yield prepared.chunk
@@ -288,7 +276,7 @@ class System:
         chunk = self.coordinator.chunk
         if self._maker is None or self._maker.chunk is not chunk:
             self._maker = SliceMaker(
-                chunk, self.tracks, self.names, self.session_data, self._windows
+                chunk, self.tracks, self.names, self.session_data, self._shown.windows
             )
         return self._maker
 
@@ -421,9 +409,9 @@ class System:
         self._prefetch = self._prepare(after_ns)
         self._prefetch.waited_ns = waited_ns
 
-    def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[_Prepared]:
-        chunks = map(partial(_prepared, self._supply), self._supply.chunks(after_ns))
-        return Prefetcher(chunks, self._scheduler, ahead=self.plan.prefetch)
+    def _prepare(self, after_ns: int = START_OF_TIME_NS) -> Prefetcher[Prepared]:
+        prepared = self._supply.prepared(after_ns)
+        return Prefetcher(prepared, self._scheduler, ahead=self.plan.prefetch)
 
     def _change_streams(self) -> None:
         """Go on with other streams; there is no going back over the change."""
@@ -434,11 +422,10 @@ class System:
             self._asked = replace(plan, cancelled=cancelled)
             self._registered, self._cancelled = [], []
         self.tape.cut(self._hand.slice)
-        for window in self._windows:
-            window.cut()
+        self._shown.cut()
         self._first_ns = at_ns + 1
         self._begin_again(self._first_ns)
-        self._show(self._asked, self._supply.streams)
+        self._shown.turn_to(self._asked, self._supply.streams)
         self._checkpoints.clear()
 
     def _slices(self) -> Iterator[Slice]:
@@ -460,64 +447,25 @@ class System:
             del self._checkpoints[1::2]
 
     def _parts(self) -> tuple[Any, ...]:
-        return (
-            (self.plan, self._streams),
-            (self._hand.times_ns, self._hand.slice),
-            self.tape.mark(),
-            [window.mark() for window in self._windows],
-            [data.mark() for data in self.session_data],
-            self.coordinator.mark(),
-        )
+        now = self._hand.times_ns, self._hand.slice
+        return now, self.tape.mark(), self._shown.mark(), self.coordinator.mark()
 
     def _restore(self, parts: tuple[Any, ...]) -> None:
-        shown, now, tape, windows, session_data, coordinator = parts
-        self._show(*shown)
-        self._hand.times_ns, self._hand.slice = now
+        (self._hand.times_ns, self._hand.slice), tape, shown, coordinator = parts
         self.tape.go_back(tape)
-        for window, mark in zip(self._windows, windows, strict=True):
-            window.go_back(mark)
-        for data, mark in zip(self.session_data, session_data, strict=True):
-            data.go_back(mark)
+        self._shown.go_back(shown)
         self.coordinator.go_back(coordinator)
 
     # How it is built
 
     def _make_supply(self) -> Supply:
-        return self._maker_of_supply(self._asked, _cast_of(self._asked), self.agenda)
+        return self._maker_of_supply(self._asked, self.agenda)
 
     def _show_prepared(self) -> None:
         """Show what the next chunk is played from, if that has changed."""
         prepared = self._prepared
         if prepared is not None and prepared.chunk.tracks != self.tracks:
-            self._show(prepared.plan, prepared.streams)
-
-    def _show(self, plan: ReplayPlan, streams: Sequence[Stream]) -> None:
-        """Show these streams from the next chunk on; what was shown of them before stays."""
-        casting = _cast_of(plan)
-        self.plan, self._streams = plan, tuple(streams)
-        self.instruments, self.names = casting.instruments, casting.names
-        before = dict(zip(self.tracks, self._windows, strict=True))
-        self.tracks = tuple(stream.track for stream in streams)
-        self._windows[:] = self._windows_of(streams, before)
-        shown: dict[int, dict[str, Window]] = {}
-        for stream, window in zip(streams, self._windows, strict=True):
-            if stream.track.kind in _SHOWN:
-                shown.setdefault(stream.track.instrument, {})[stream.series.kind] = window
-        for number, instrument in enumerate(self.instruments):
-            self.session_data[casting.calendar_of[number]].hold(instrument, shown[number])
-
-    def _windows_of(
-        self, streams: Sequence[Stream], before: Mapping[Track, Window]
-    ) -> Iterator[Window]:
-        revisions = {t: k for k, t in enumerate(self.tracks) if t.kind == kernels.REVISION}
-        for k, stream in enumerate(streams):
-            of = stream.track._replace(kind=kernels.REVISION)
-            is_revised = stream.track.kind in (kernels.BAR, kernels.DERIVED)
-            window = before.get(stream.track)
-            if window is None:
-                window = Window(k, stream.empty(), self.plan.history, self._hand)
-            window.position, window.revisions = k, revisions.get(of) if is_revised else None
-            yield window
+            self._shown.turn_to(prepared.plan, prepared.streams)
 
     def lead_in(self, pins: Sequence[Pin], fill: Sequence[Pin] = ()) -> None:
         """Play the sessions before the first of each calendar, to fill trailing history.
@@ -552,6 +500,6 @@ class System:
 
     def read_base(self) -> Rows:
         """All base rows of the first instrument at once, instead of playing; for kernels."""
-        first = self._streams[0]
+        first = self._shown.streams[0]
         assert isinstance(first, Feed)
         return first.take(int(self.agenda.close_ns.max()), self.agenda)
