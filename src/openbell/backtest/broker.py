@@ -5,6 +5,7 @@ the strategy's callbacks run and may place orders; those are numbered and put to
 goes on the tape. Broker work happens only while orders are waiting.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -97,6 +98,8 @@ class Broker:
 
     Parameters
     ----------
+    now
+        Gives the moment of the slice.
     offers
         Gives what is offered for an instrument in a slice, in order; empty if nothing is.
     prices
@@ -112,7 +115,7 @@ class Broker:
         Orders of this slice that are not at work yet: a sign to call `accept`. Always the same
         list.
     steps
-        After each fill of the present chunk: (slice, ordinal, position, cash).
+        After each fill of the present chunk, four numbers: slice, ordinal, position, cash.
     """
 
     def __init__(  # noqa: PLR0913  # what a broker stands between
@@ -122,6 +125,7 @@ class Broker:
         terms: Sequence[Terms],
         tape: Tape,
         *,
+        now: Callable[[], int],
         offers: Callable[[int, int], Sequence[Offer]],
         prices: Callable[[int], Sequence[float]],
         session: Callable[[int, int], str],
@@ -133,11 +137,12 @@ class Broker:
         self.outcomes: list[Outcome] = []
         self.working: list[Working] = []
         self.placed: list[Order | int] = []
-        self.steps: list[tuple[int, int, float, float]] = []
+        self.steps = array("d")
         self._config = config
         self._names = names
         self._ordinals = {name: i for i, name in enumerate(names)}
         self._tape = tape
+        self._now = now
         self._offers, self._prices, self._session = offers, prices, session
         self._numbered = 0
         self._rivals: dict[int, int] = {}
@@ -146,9 +151,8 @@ class Broker:
 
     # What a strategy asks for
 
-    def place(  # noqa: PLR0913  # an order has this many parts
+    def place(
         self,
-        time_ns: int,
         instrument: str,
         size: float,
         limit: float = NAN,
@@ -163,7 +167,7 @@ class Broker:
         """
         self._numbered += 1
         number, kind = self._numbered, _kind(limit, stop, trail)
-        parts = (number, time_ns, instrument, size, kind, limit, stop, trail, tag)
+        parts = (number, self._now(), instrument, size, kind, limit, stop, trail, tag)
         self.placed.append(_new(Order, parts))
         return number
 
@@ -194,12 +198,12 @@ class Broker:
 
     def match(self, at: int, on_fill: Callable[[Fill], None]) -> None:
         """Try the working orders against what is offered in a slice."""
-        for working in tuple(self.working):
+        for working in self.working.copy():
             if self._rivals and working not in self.working:
                 continue  # its rival was filled just now
             self._try(working, at, on_fill)
 
-    def accept(self, at: int, time_ns: int, on_fill: Callable[[Fill], None]) -> None:
+    def accept(self, at: int, on_fill: Callable[[Fill], None]) -> None:
         """Number and put to work what was placed in a slice; carry out what was cancelled."""
         placed = self.placed.copy()
         self.placed.clear()
@@ -207,18 +211,18 @@ class Broker:
             if isinstance(item, Order):
                 self._accept(item, at)
             else:
-                self._cancel(item, at, time_ns)
+                self._cancel(item, at, self._now())
         if self._config.fill == "same_close":
             self.match(at, on_fill)
             if self.placed:
-                self.accept(at, time_ns, on_fill)
+                self.accept(at, on_fill)
 
-    def close_out(self, at: int, time_ns: int, on_fill: Callable[[Fill], None]) -> None:
+    def close_out(self, at: int, on_fill: Callable[[Fill], None]) -> None:
         """Close all positions at the last prices, at the end of a run."""
-        prices = self._prices(at)
+        prices, time_ns = self._prices(at), self._now()
         for ordinal, position in enumerate(self.ledger.positions):
             if position:
-                self.place(time_ns, self._names[ordinal], -position, tag="end of run")
+                self.place(self._names[ordinal], -position, tag="end of run")
                 order = self.placed.pop()
                 assert isinstance(order, Order)
                 self._number(order, ordinal, at)
@@ -284,7 +288,7 @@ class Broker:
             self._refuse(order, at, offer.time_ns, "not enough money")
             return
         ledger.apply(ordinal, bought, after, paid, cash)
-        self.steps.append((at, ordinal, after, cash))
+        self.steps.extend((at, ordinal, after, cash))
         time_ns, number, slippage = offer.time_ns, order.number, abs(paid - price)
         label = self._session(ordinal, at)
         parts = (number, time_ns, label, order.instrument, bought, paid, fee, slippage, cash)

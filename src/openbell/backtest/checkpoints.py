@@ -74,6 +74,6 @@ def _shared(engine: "Engine") -> tuple[object, ...]:
     system = engine.system
     columns = (indicator.column for indicator, _ in engine.context.columns)
     return (
-        engine, system, engine.view, system.tape, system.clock.cursor, engine.config,
-        engine.terms, *columns,
+        engine, system, engine.view, system.tape, system.clock, system.clock.cursor,
+        engine.config, engine.terms, *columns,
     )  # fmt: skip

@@ -56,6 +56,7 @@ class Context:
         self._prices = prices
         self._ordinals = {name: i for i, name in enumerate(system.names)}
         self._targets = dict.fromkeys(system.names, 0.0)
+        self._sizing = SIZING_NUMBERS.get(config.sizing)
         self._wide: dict[str, Indicator] = {}
         self._has_started = False
 
@@ -197,7 +198,7 @@ class Context:
 
         Wanting what was wanted before does nothing: a position is not adjusted as prices move.
         """
-        if self._targets.get(instrument) == target:
+        if instrument in self._targets and self._targets[instrument] == target:
             return
         ordinal = self._ordinal(instrument)
         instrument = self.instruments[ordinal]
@@ -209,7 +210,7 @@ class Context:
         self._targets[instrument] = target
         held = self._broker.ledger.positions[ordinal] + self._broker.waiting(ordinal)
         if wanted != held:
-            self._broker.place(self._system.clock.now(), instrument, wanted - held)
+            self._broker.place(instrument, wanted - held)
 
     def close(self, instrument: str = "") -> None:
         """Want no position."""
@@ -254,8 +255,7 @@ class Context:
         self._has_started = True
 
     def _wanted(self, ordinal: int, instrument: str, target: float) -> float:
-        terms = self._broker.terms[ordinal]
-        sizing = SIZING_NUMBERS.get(self._config.sizing)
+        terms, sizing = self._broker.terms[ordinal], self._sizing
         if sizing is None:
             raise UsageError(
                 "sizing by risk needs a stop",
@@ -312,4 +312,4 @@ class Context:
             if level is not None and not math.isfinite(level):
                 raise UsageError(f"a {what} of {level}", hint="give a price, or leave it out")
         levels = (NAN if level is None else float(level) for level in (limit, stop, trail))
-        return self._broker.place(self.now_ns, name, float(size), *levels, tag=tag)
+        return self._broker.place(name, float(size), *levels, tag=tag)

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ class Engine:
             self.system.names,
             self.terms,
             self.system.tape,
+            now=self.system.clock.now,
             offers=self.view.offers,
             prices=self.view.prices,
             session=self.view.session_label,
@@ -184,10 +186,9 @@ class Engine:
         callback = self.strategy.on_session_open if opens else self.strategy.on_session_close
         callback(self.context, step.played.session)
         if self.broker.placed:
-            self._accept(step.begin)
+            self.broker.accept(step.begin, self._on_fill())
         if self.config.close_at_end and self._is_last(step):
-            now_ns = self.system.clock.now()
-            self.broker.close_out(step.begin, now_ns, self._on_fill)
+            self.broker.close_out(step.begin, self._on_fill())
 
     def _is_last(self, step: Step) -> bool:
         """Whether this is the last close of the run."""
@@ -222,31 +223,32 @@ class Engine:
     def _loop_single(self, step: Step) -> None:
         """One instrument with nothing but base bars: every slice is one bar."""
         broker, ctx, on_bar = self.broker, self.context, self.strategy.on_bar
-        working, placed = broker.working, broker.placed
-        for i, bar in zip(self.system.release(step), self.view.bars, strict=False):
+        working, placed, on_fill = broker.working, broker.placed, self._on_fill()
+        cursor = self.system.clock.cursor
+        for bar in self.system.coordinator.release_along(step, self.view.bars):
             if working:
-                broker.match(i, self._on_fill)
+                broker.match(cursor.slice, on_fill)
             on_bar(ctx, bar)
             if placed:
-                self._accept(i)
+                broker.accept(cursor.slice, on_fill)
 
     def _loop_bars(self, step: Step) -> None:
         """Any number of bars in a slice."""
         broker, ctx, on_bar = self.broker, self.context, self.strategy.on_bar
-        working, placed = broker.working, broker.placed
+        working, placed, on_fill = broker.working, broker.placed, self._on_fill()
         bars, numbers = self.view.bars, self._numbers
         for i in self.system.release(step):
             if working:
-                broker.match(i, self._on_fill)
+                broker.match(i, on_fill)
             for bar in islice(bars, numbers[i]):
                 on_bar(ctx, bar)
             if placed:
-                self._accept(i)
+                broker.accept(i, on_fill)
 
     def _loop_slices(self, step: Step) -> None:
         """Bars, quotes, trades, and the slice as a whole."""
         broker, ctx, strategy = self.broker, self.context, self.strategy
-        working, placed = broker.working, broker.placed
+        working, placed, on_fill = broker.working, broker.placed, self._on_fill()
         maker = self.system.slice_maker()
         on_bar = strategy.on_bar if overrides(strategy, "on_bar") else None
         revises = self._tells_revisions
@@ -254,7 +256,7 @@ class Engine:
         bars, numbers = self.view.bars, self._numbers
         for i in self.system.release(step):
             if working:
-                broker.match(i, self._on_fill)
+                broker.match(i, on_fill)
             if revises:
                 for bar in maker.revisions(i):
                     strategy.on_revision(ctx, bar)
@@ -265,7 +267,7 @@ class Engine:
                 self._hand_out_ticks(i)
             strategy.on_slice(ctx, Slice(maker, i))
             if placed:
-                self._accept(i)
+                broker.accept(i, on_fill)
 
     def _hand_out_ticks(self, at: int) -> None:
         for tick in self.view.ticks_at(at):
@@ -274,11 +276,9 @@ class Engine:
             else:
                 self.strategy.on_trade(self.context, tick)
 
-    def _accept(self, at: int) -> None:
-        self.broker.accept(at, self.view.times_ns.item(at), self._on_fill)
-
-    def _on_fill(self, fill: Fill) -> None:
-        self.strategy.on_fill(self.context, fill)
+    def _on_fill(self) -> Callable[[Fill], None]:
+        """What is told of every fill."""
+        return partial(self.strategy.on_fill, self.context)
 
     # Where it ends
 
@@ -334,10 +334,10 @@ class Engine:
         chunk, view = self.view.chunk, self.view
         if chunk is None:
             return
-        steps = np.array(self.broker.steps).reshape(-1, 4)
-        cash = _stairs(self._cash, steps[:, [0, 3]], slices)
+        at, which, after, money = np.array(self.broker.steps).reshape(-1, 4).T
+        cash = _stairs(self._cash, at, money, slices)
         positions = [
-            _stairs(held, steps[steps[:, 1] == ordinal][:, [0, 2]], slices)
+            _stairs(held, at[which == ordinal], after[which == ordinal], slices)
             for ordinal, held in enumerate(self._positions)
         ]
         equity = cash.copy()
@@ -349,7 +349,7 @@ class Engine:
                 exposed |= held != 0.0
         self._cash = self.broker.ledger.cash
         self._positions = list(self.broker.ledger.positions)
-        self.broker.steps.clear()
+        del self.broker.steps[:]
         closes = [s.begin for s in chunk.steps if s.kind == kernels.CLOSE and s.begin < slices]
         self._parts.append(
             (
@@ -389,11 +389,10 @@ def _joined(parts: Sequence[_Part]) -> _Part:
     return times, cash, equity, closes, mark
 
 
-def _stairs(first: float, steps: Floats, slices: int) -> Floats:
+def _stairs(first: float, at: Any, values: Floats, slices: int) -> Floats:
     """A column that is `first`, and from each slice on the value that comes with it."""
-    at = np.concatenate(([0], steps[:, 0].astype(np.int64), [slices]))
-    values = np.concatenate(([first], steps[:, 1]))
-    return np.repeat(values, np.diff(at))
+    lengths = np.diff(np.concatenate(([0], at.astype(np.int64), [slices])))
+    return np.repeat(np.concatenate(([first], values)), lengths)
 
 
 @contextmanager

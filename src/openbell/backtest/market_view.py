@@ -4,7 +4,7 @@ Columns are turned into lists once per chunk; hot reads never touch a numpy scal
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import Any
 
@@ -56,11 +56,11 @@ class MarketView:
         self._quotes = [self._first_track(k, kernels.QUOTE) for k in range(count)]
         self._trades = [self._first_track(k, kernels.TRADE) for k in range(count)]
         self._counts: list[NDArray[np.int32]] = []
-        self._base_bars: list[Any] = []
+        self._offer: list[Callable[[int, int], Offer]] = []
         self._last = [float("nan")] * count
         self._carried = self._last
-        self._calendar = [
-            next(i for i, d in enumerate(system.session_data) if name in d.instruments)
+        self._data = [
+            next(data for data in system.session_data if name in data.instruments)
             for name in system.names
         ]
         tick = {"quotes": self._quote_offers, "trades": self._trade_offers}
@@ -72,13 +72,15 @@ class MarketView:
         self.chunk = self._system.coordinator.chunk
         self.times_ns = self.chunk.known_ns
         self._counts = list(self.chunk.counts)
-        self._base_bars = [self.bars_of(t) if t >= 0 else None for t in self._base]
+        base = [track for track in self._base if track >= 0]
+        self.base_known = self.chunk.counts[base].sum(axis=0)
+        makes = _offers_at_close if self._fill == "same_close" else _offers_at_open
+        inside = self._fill == "intrabar"
+        self._offer = [makes(self.bars_of(t), self.times_ns, inside=inside) for t in base]
         self.closes = [self._known_closes(k) for k in range(len(self._base))]
         self._carried = self._last
         self._last = [float(column[-1]) for column in self.closes]
         self.bars = self._make_bars()
-        base = [track for track in self._base if track >= 0]
-        self.base_known = self.chunk.counts[base].sum(axis=0)
 
     def skip(self, begin: int, end: int) -> None:
         """Pass over the bars of slices ``[begin, end)``, which nobody is called for."""
@@ -116,7 +118,7 @@ class MarketView:
 
     def session_label(self, ordinal: int, at: int) -> str:  # noqa: ARG002  # the broker's form
         """Label of the session an instrument is in."""
-        session = self._system.session_data[self._calendar[ordinal]].session
+        session = self._data[ordinal].session
         return session.label if session else ""
 
     # Objects for callbacks, in order
@@ -180,25 +182,12 @@ class MarketView:
         return self._quotes[ordinal], (quotes.bid + quotes.ask) / 2.0
 
     def _bar_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
-        counts = self._counts[self._base[ordinal]]
-        before, known = counts.item(at - 1) if at else 0, counts.item(at)
-        bars = self._base_bars[ordinal]
+        count = self._counts[self._base[ordinal]].item
+        before, known = count(at - 1) if at else 0, count(at)
+        offer = self._offer[ordinal]
         if known == before + 1:
-            return (self._bar_offer(bars, before, at),)
-        return tuple(self._bar_offer(bars, row, at) for row in range(before, known))
-
-    def _bar_offer(self, bars: Bars, row: int, at: int) -> Offer:
-        volume = bars.volume.item(row)
-        if self._fill == "same_close":
-            price = bars.close.item(row)
-            time_ns = self.times_ns.item(at)
-            return _new(Offer, (price, price, time_ns, volume, None, (price, price)))
-        price, high, low = bars.open.item(row), bars.high.item(row), bars.low.item(row)
-        inside = None
-        if self._fill == "intrabar":
-            inside = (price, high, low, bars.close.item(row))
-        time_ns = bars.start_ns.item(row)
-        return _new(Offer, (price, price, time_ns, volume, inside, (high, low)))
+            return (offer(before, at),)
+        return [offer(row, at) for row in range(before, known)]
 
     def _quote_offers(self, ordinal: int, at: int) -> Sequence[Offer]:
         track = self._quotes[ordinal]
@@ -261,11 +250,45 @@ class MarketView:
         return _made(zip(labels, *(c.tolist() for c in out), strict=True))
 
 
+def _offers_at_open(bars: Bars, _: Ints, *, inside: bool) -> Callable[[int, int], Offer]:
+    """What makes an offer of a bar: its open, and its whole way where prices inside count."""
+    start_ns, opened, volume = bars.start_ns.item, bars.open.item, bars.volume.item
+    high, low, close = bars.high.item, bars.low.item, bars.close.item
+
+    def offer(row: int, _: int) -> Offer:
+        price, reach = opened(row), (high(row), low(row))
+        path = (price, *reach, close(row)) if inside else None
+        return _new(Offer, (price, price, start_ns(row), volume(row), path, reach))
+
+    return offer
+
+
+def _offers_at_close(bars: Bars, times_ns: Ints, **_: bool) -> Callable[[int, int], Offer]:
+    """What makes an offer of a bar's close, at the moment of its slice."""
+    close, volume = bars.close.item, bars.volume.item
+
+    def offer(row: int, at: int) -> Offer:
+        price, time_ns = close(row), times_ns.item(at)
+        return _new(Offer, (price, price, time_ns, volume(row), None, (price, price)))
+
+    return offer
+
+
 def _bars_in_batches(name: str, bars: Bars) -> Iterator[Iterator[Bar]]:
-    columns = (bars.start_ns, bars.end_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    numbers = (bars.open, bars.high, bars.low, bars.close, bars.volume)
     for begin in range(0, len(bars), _BATCH):
-        batch = [column[begin : begin + _BATCH].tolist() for column in columns]
-        yield _made(zip(repeat(name), *batch))
+        rows = slice(begin, begin + _BATCH)
+        batch = [column[rows].tolist() for column in numbers]
+        yield _made(zip(repeat(name), *_times(bars.start_ns[rows], bars.end_ns[rows]), *batch))
+
+
+def _times(start_ns: Ints, end_ns: Ints) -> tuple[list[int], list[int]]:
+    """Both as lists; most bars end where the next one starts, and share that number with it."""
+    starts: list[int] = start_ns.tolist()
+    ends = [*starts[1:], 0]
+    for row in (*np.flatnonzero(end_ns[:-1] != start_ns[1:]).tolist(), -1):
+        ends[row] = end_ns.item(row)
+    return starts, ends
 
 
 def _made(parts: Iterable[tuple[Any, ...]]) -> Iterator[Bar]:

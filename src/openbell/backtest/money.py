@@ -58,7 +58,7 @@ def is_affordable(
 
 def whole_lots(size: float, lot: float) -> float:
     """`size` cut towards zero to whole lots; what rounding takes from a lot is forgiven."""
-    if lot <= 0.0:
+    if lot <= 0.0 or size % lot == 0.0:
         return size
     lots = size / lot
     return float(math.trunc(lots + math.copysign(1e-9 + 1e-14 * abs(lots), lots))) * lot

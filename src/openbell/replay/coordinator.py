@@ -15,7 +15,7 @@ once, and nobody is called for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from openbell.replay.pacing import Mark, Pace
 from openbell.replay.session_data import SessionData, Window
 from openbell.replay.tape import Tape
 from openbell.replay.upkeep import Measurements, measure
+
+T = TypeVar("T")
 
 CATCH_UP = -1  # kind of a step whose slices were released already, unseen
 
@@ -164,6 +166,15 @@ class Coordinator:
         for i in range(step.begin, step.end):
             hand.slice = i
             yield i
+
+    def release_along(self, step: Step, items: Iterable[T]) -> Iterator[T]:
+        """As `release`; gives the next of `items` with each slice, not its position."""
+        if self._pace is not None or self.followers:
+            yield from (item for _, item in zip(self._release_watched(step), items))  # noqa: B905
+            return
+        hand = self._hand
+        for hand.slice, item in zip(range(step.begin, step.end), items):  # noqa: B905
+            yield item
 
     def mark(self) -> tuple[int, int, tuple[int, ...]]:
         """Where it stands between two chunks, for `go_back`."""

@@ -107,9 +107,9 @@ class Book(Broker):
 
     ledger: _Ledger
 
-    def __init__(self, config: RunConfig, symbol: str, terms: Terms) -> None:
+    def __init__(self, config: RunConfig, market: Market, terms: Terms) -> None:
         super().__init__(
-            config, (symbol,), (terms,), cast(Tape, _NoTape()),
+            config, market.names, (terms,), cast(Tape, _NoTape()), now=market.clock.now,
             offers=lambda *_: (), prices=lambda _: (), session=lambda *_: self.label,
         )  # fmt: skip
         self.label = ""

@@ -63,7 +63,7 @@ class Player:
         instrument = self.market.series.instrument
         is_fractional = ctx.config.enable_fractional_shares
         terms = terms_in_pybroker(instrument, config.lot, is_fractional=is_fractional)
-        self.book = Book(config, ctx.symbol, terms)
+        self.book = Book(config, self.market, terms)
         self.context = MarketContext(config, self.market, self.book)
         self._calendar = calendar(instrument.place.calendar)
         self._session: Session | None = None
@@ -89,7 +89,7 @@ class Player:
         self.strategy.on_bar(self.context, bar)
         if self._session and bar.end_ns >= self._session.close_ns:
             self._enter(None)
-        self.book.accept(0, bar.end_ns, self._tell)
+        self.book.accept(0, self._tell)
         self._withdraw(ctx)
         self._hand_on(ctx)
 
