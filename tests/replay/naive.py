@@ -150,13 +150,8 @@ class Expected:
         if after is not None and after.open_ns < latest_ns:
             latest_ns = after.open_ns + round(self.rules.grace_s * SECOND_NS)
         latest_ns = max(latest_ns, turn.opened_ns + 1)
-        own = [k for k, calendar in enumerate(self.calendars) if calendar == turn.calendar]
-        if any(n.series in own and n.what in (REGISTERED, CANCELLED) for n in self.notes):
-            assert min(turn.close_ns, self.stopped_ns) <= turn.closed_ns <= latest_ns, turn
-            return
-        told = [k for k in own if self.series[k].is_bars] or own
-        passed_ns = max(self._passed_ns(k, turn) for k in told)
-        closed_ns = min(latest_ns, max(passed_ns, turn.close_ns, turn.opened_ns + 1))
+        own = {k for k, calendar in enumerate(self.calendars) if calendar == turn.calendar}
+        closed_ns = self._closed_ns(turn, own, latest_ns)
         assert turn.closed_ns == min(closed_ns, self.stopped_ns), turn
         is_near = any(
             row.verdict in _PASSED and turn.close_ns - MINUTE_NS <= row.known_ns < _NEVER
@@ -165,6 +160,20 @@ class Expected:
             if row.arrival.receipt_ns <= closed_ns
         )
         assert turn.cause == (2 if self.stopped_ns < closed_ns else not is_near), turn
+
+    def _closed_ns(self, turn: Turn, own: set[int], latest_ns: int) -> int:
+        """When a session closes if nobody stops it: as soon as all that still come have passed."""
+        changed_ns = self.kept.header.start_ns
+        changes = [n for n in self.notes if n.series in own and n.what in (REGISTERED, CANCELLED)]
+        while True:
+            told = {k for k in own if self.series[k].is_bars} or own
+            passed_ns = max((self._passed_ns(k, turn) for k in told), default=_NEVER)
+            closed_ns = max(passed_ns, turn.close_ns, turn.opened_ns + 1, changed_ns)
+            closed_ns = min(closed_ns, latest_ns)
+            if not changes or closed_ns < changes[0].receipt_ns:
+                return closed_ns
+            note = changes.pop(0)
+            own, changed_ns = own ^ {note.series}, note.receipt_ns
 
     def _passed_ns(self, series: int, turn: Turn) -> int:
         """When it was seen that a session is over for a series."""

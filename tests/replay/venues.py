@@ -93,7 +93,7 @@ class Venue:
     Attributes
     ----------
     pushed
-        What it got rid of, and when it began to: items and notes.
+        What it got rid of, items and notes, and when it began to.
     ahead
         How many items it pushed before their time.
     """
@@ -112,7 +112,8 @@ class Venue:
     def run(self) -> None:
         for item in self._disordered():
             ahead_ns = max(self._skew_ns, 0) if self._series == SPY else 0
-            self._sleep_until(item.at_ns - ahead_ns + self._chance.randrange(SECOND_NS // 2))
+            late_ns = self._chance.choice([0, self._chance.randrange(SECOND_NS // 2)])
+            self._sleep_until(item.at_ns - ahead_ns + late_ns)
             self._held.append(item)
             if not self._stumble():
                 return
