@@ -83,6 +83,7 @@ def killing(*whens: int) -> Iterator[list[int]]:
 # The seal
 
 
+@pytest.mark.timeout(180)  # starts Node fifty times
 def test_twenty_runs_have_one_seal_though_half_of_them_lose_their_runner(
     setup: Setup, store: Store
 ) -> None:
@@ -96,6 +97,7 @@ def test_twenty_runs_have_one_seal_though_half_of_them_lose_their_runner(
     assert "" not in seals
 
 
+@pytest.mark.timeout(180)  # plays a month twice, message by message
 def test_a_whole_month_has_one_seal_though_its_runner_is_killed_and_redis_restarted(
     setup: Setup, store: Store
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_whole_month_has_one_seal_though_its_runner_is_killed_and_redis_restar
     assert any("died" in warning for warning in broken.warnings)
 
 
+@pytest.mark.timeout(180)  # plays a month twice, once message by message
 @pytest.mark.parametrize(("entry", "end"), [("cross", ""), ("retracement", "2011-03-08")])
 def test_it_decides_what_the_same_strategy_in_python_decides(
     entry: str, end: str, setup: Setup, store: Store
