@@ -50,6 +50,7 @@ def mock_bot(
     with connect(url) as client:
         bot = Child(words, environment, limits=limits, got=lambda: 0)
         try:
+            client.delete(key)  # what a run that was killed left says nothing of this bot
             bot.start()
             _wait(bot, lambda: client.exists(key), limits.ready_s)
             yield counts
