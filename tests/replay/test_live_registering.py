@@ -4,6 +4,7 @@ First by hand, then from seeds: real bars, trades and quotes are pushed by threa
 while another registers new series at any moment. The recording must replay to all of it.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from openbell.market.arrivals import (
+    ASKED,
     BAR,
     CANCELLED,
     CONNECTED,
@@ -23,11 +25,18 @@ from openbell.market.arrivals import (
     Arrival,
 )
 from openbell.market.bars import Bars
-from openbell.market.errors import BadDataError, ReplayError, StoreError, UsageError
+from openbell.market.errors import (
+    BadDataError,
+    ReplayError,
+    StoreError,
+    UnavailableError,
+    UsageError,
+)
 from openbell.market.instrument import Pin, Series
 from openbell.market.moments import END_OF_TIME_NS, MINUTE_NS, SECOND_NS
-from openbell.ports import RecordingHeader
+from openbell.ports import Data, RecordingHeader
 from openbell.recording.live import Collector
+from openbell.replay.asking import Asker
 from openbell.replay.intake import Intake, Played
 from openbell.replay.live import live_plan, live_supply, rules_of
 from openbell.replay.pacing import Pace
@@ -53,7 +62,8 @@ from tests.replay.living import (
     trade,
 )
 from tests.replay.playing import at
-from tests.replay.simulation import Simulation
+from tests.replay.simulation import Simulation, seeds
+from tests.replay.simulation import again as told_of
 
 AAPL = Series.parse("XNAS:AAPL/1m")
 
@@ -165,18 +175,26 @@ def test_a_session_waits_for_the_last_bar_of_what_joined() -> None:
 
 
 def test_whoever_wants_it_whole_has_every_series_from_the_start() -> None:
+    """Nothing waits for it before it is registered: on the second day."""
     bars = [minute(n) for n in range(30)]
-    kept = grown(*bars, registered(1, 600), minute(20, series=1), new=[AAPL])
-    joined = replayed(kept)
-    whole = System(
+    days, day = header(SPY, end="2019-06-04T14:30Z"), 24 * 60
+    late = [registered(1, day * 60.0), minute(day + 1), minute(day + 1, series=1)]
+    kept = grown(*bars, *late, new=[AAPL], head=days)
+    joined, whole = replayed(kept), replayed_whole(kept)
+    assert {len(one.closes) for one in joined} == {1, 2}
+    assert {len(one.closes) for one in whole} == {2}
+    assert whole.tape.digests == joined.tape.digests
+    assert len(whole.tape.digests) == 2
+
+
+def replayed_whole(kept: Kept, **plan: Any) -> System:
+    """As who relies on the streams there are at the start has it: a strategy."""
+    return System(
         MemoryStore(lambda: 0),
-        live_plan(replace(kept.header, added=0), calendars=HOURS),
+        live_plan(replace(kept.header, added=0), calendars=HOURS, **plan),
         {},
         supply=live_supply(lambda: Played(kept), rules_of(kept.header)),
     )
-    list(joined)
-    assert {len(one.closes) for one in whole} == {2}
-    assert whole.tape.digests == joined.tape.digests
 
 
 def test_a_header_that_was_left_behind_is_named() -> None:
@@ -299,7 +317,8 @@ PAIRS = ((SPY, AAPL), (GOLD, GOLD_BARS), (EURO, EURO_BIDS))  # of one calendar e
 DERIVED = ("3m", "5m")
 HOURS = half_hours(SPY) | {"XNAS:AAPL": half_hours(SPY)["XNYS:SPY"]}
 BEGIN_NS, END_NS = OPEN_NS - 10 * SECOND_NS, OPEN_NS + 6 * MINUTE_NS
-SEEDS, AT_ONCE = 300, 30
+VARIABLE, AT_ONCE = "OPENBELL_JOINING_SEEDS", 30
+SEEDS = seeds(VARIABLE) if VARIABLE in os.environ else range(300)
 
 
 class Item(NamedTuple):
@@ -311,20 +330,43 @@ class Item(NamedTuple):
 
 
 @cache
-def items(series: Series) -> tuple[Item, ...]:
+def real(series: Series) -> Data:
     """The first minutes of real data, moved to the day of these tests; some dozen rows."""
     folder, day = FILES[series]
-    found = LeanFolder([SAMPLES / "lean/Data" / folder]).parse()
+    files = LeanFolder([SAMPLES / "lean/Data" / folder]).parse()
     name = str(series).partition(":")[2]  # the files do not tell one exchange from another
-    parts: list[Any] = [p.data for p in found if str(p.data.series).endswith(f":{name}")]
+    parts: list[Any] = [p.data for p in files if str(p.data.series).endswith(f":{name}")]
     open_ns = at(f"{day}T14:00Z")
     data = type(parts[0]).joined(parts).between(open_ns, open_ns + END_NS - OPEN_NS)
     data = data.take(slice(None, None, 1 + len(data) // 25))
+    moved = {n: c + (OPEN_NS - open_ns) * n.endswith("_ns") for n, c in data.columns().items()}
+    found: Data = type(data)(series, **moved)
+    return found
+
+
+@cache
+def items(series: Series) -> tuple[Item, ...]:
+    """The same, as they are pushed."""
+    data = real(series)
     names = [n for n in data.names() if n not in ("start_ns", "end_ns", "time_ns", "label")]
     values = zip(*(data.columns()[n].tolist() for n in names), strict=True)
     known = data.end_ns if isinstance(data, Bars) else data.key_ns
-    moved = (column + OPEN_NS - open_ns for column in (known, data.key_ns))
-    return tuple(map(Item, *(column.tolist() for column in moved), values))
+    return tuple(map(Item, known.tolist(), data.key_ns.tolist(), values))
+
+
+class Books:
+    """Real bars, to be asked for again; not always there."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    def bars(self, series: Series, start_ns: int, end_ns: int) -> Bars:
+        self._simulation.sleep(self._simulation.chance.random() * 3)
+        if series not in FILES or self._simulation.chance.random() < 0.3:
+            raise UnavailableError("the venue does not answer")
+        found = real(series).between(start_ns, end_ns)
+        assert isinstance(found, Bars)
+        return found
 
 
 class Run:
@@ -340,13 +382,17 @@ class Run:
                 self.kept, BEGIN_NS, simulation, collector=self._collector,
                 capacity=self._chance.choice([3, 10_000]),
             )  # fmt: skip
+            asker = Asker(self._intake, Books(simulation), simulation)
             self.system = System(
                 MemoryStore(lambda: 0),
                 live_plan(self.kept.header, derived=DERIVED, calendars=HOURS),
                 {},
                 scheduler=simulation,
-                supply=live_supply(lambda: self._intake, rules_of(self.kept.header)),
-            )
+                supply=live_supply(
+                    lambda: self._intake, rules_of(self.kept.header),
+                    asker if self._chance.random() < 0.5 else None,
+                ),
+            )  # fmt: skip
             self._workers: list[Worker] = []
             for series in self.begin:
                 self._start(str(series), self._bring, series)
@@ -354,6 +400,7 @@ class Run:
                 self._start(f"meddler {series}", self._meddle, series)
             self._start("stopper", self._stop)
             self.story = told(self.system)
+            asker.stop()
             for worker in self._workers:  # they start others
                 worker.join(5_000)
 
@@ -420,17 +467,29 @@ def assert_same(run: Run, again: System, story: list[Any]) -> None:
     assert (again.names, again.tracks, again.plan) == (system.names, system.tracks, system.plan)
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+def assert_replays(run: Run) -> None:
+    """Joined where it joined; and from the start, as a strategy has it, with the same digests."""
+    again = replayed(run.kept, derived=DERIVED, calendars=HOURS)
+    assert_same(run, again, told(again))
+    whole = replayed_whole(run.kept, derived=DERIVED)
+    list(whole)
+    assert whole.tape.digests == again.tape.digests
+
+
+@pytest.mark.parametrize("first", range(0, len(SEEDS), AT_ONCE))
 def test_a_recording_replays_to_all_of_its_live_run(first: int) -> None:
-    joined = 0
-    for seed in range(first, first + AT_ONCE):
-        run = Run(seed)
-        again = replayed(run.kept, derived=DERIVED, calendars=HOURS)
-        assert_same(run, again, told(again))
-        joined += sum(
-            run.system.counts[str(s)].played > 0 for s in run.later if str(s) in run.system.counts
-        )
-    assert joined > AT_ONCE / 3
+    joined = asked = 0
+    for seed in SEEDS[first : first + AT_ONCE]:
+        with told_of(seed, VARIABLE, "tests/replay/test_live_registering.py"):
+            run = Run(seed)
+            assert_replays(run)
+        counts = [run.system.counts.get(str(series)) for series in run.later]
+        joined += sum(each is not None and each.played > 0 for each in counts)
+        ordinals = range(len(run.begin), len(run.kept.header.series))
+        asked += sum(a.what == ASKED and a.series in ordinals for a in run.kept.arrivals)
+    if len(SEEDS) >= AT_ONCE:
+        assert joined > AT_ONCE / 3
+        assert asked > 0
 
 
 @pytest.mark.parametrize("seed", range(1000, 1020))
