@@ -14,8 +14,9 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbell.bridge.contracts import Asked, Contract, Contracts, Found, contracts_of, retrieve
+from openbell.bridge.contracts import Contract, Contracts, contracts_of
 from openbell.bridge.projectx import MAX_BODY, Limiter, create_app, serve
+from openbell.bridge.retrieving import Asked, Found, retrieve
 from openbell.market.bars import Bars, bars_from
 from openbell.market.build import widen
 from openbell.market.columns import CORRUPT

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -28,6 +28,7 @@ from openbell.ports import ReadStore, SeriesInfo, Store
 
 Meaning = str | Series | Pin
 Resolver = Callable[[str], Meaning | None]
+Read = Callable[[int, int], Bars]
 
 MAX_ROWS_KEPT = 1_000_000  # some 64 MB
 _WHOLE_ROWS = 200_000  # a series up to this long is read once, as a whole
@@ -41,7 +42,8 @@ class Wanted:
     Attributes
     ----------
     hours
-        Whether bars before the open and after the close count; of days and wider, regular hours.
+        Whether bars before the open and after the close count; None: all that are stored. Days
+        and wider are of regular hours.
     in_progress
         Whether the bar that had not ended by `known_ns` counts, as far as it was known.
     """
@@ -49,7 +51,7 @@ class Wanted:
     count: int
     known_ns: int
     start_ns: int = 0
-    hours: Hours = "regular"
+    hours: Hours | None = "regular"
     in_progress: bool = False
 
 
@@ -93,7 +95,7 @@ class Past:
         """
         with self._lock:
             pin = self.pin_of(symbol, wide)
-            return self._newest(pin, wide, wanted), pin
+            return newest_bars(partial(self._read, pin), self.info(pin), wide, wanted), pin
 
     # What a symbol means
 
@@ -152,33 +154,6 @@ class Past:
 
     # Reading
 
-    def _newest(self, pin: Pin, wide: Timeframe, wanted: Wanted) -> Bars:
-        """Read backwards, four times as far each time, until there are enough."""
-        info = self.info(pin)
-        begin_ns = max(wanted.start_ns, info.first_ns)
-        end_ns = min(wanted.known_ns, info.last_ns + 1)
-        if not info.rows or begin_ns >= end_ns:
-            return Bars.empty(Series(pin.series.instrument, wide.code, pin.series.price))
-        width_ns = wide.width_ns or 31 * DAY_NS
-        span_ns = max((wanted.count + 2) * width_ns, _READ_AT_ONCE * pin.series.timeframe.width_ns)
-        while True:
-            from_ns = max(begin_ns, end_ns - span_ns)
-            found = self._made(self._read(pin, from_ns, end_ns), wide, wanted)
-            # A wide bar that began before what was read is not whole.
-            whole_ns = from_ns if from_ns > begin_ns else wanted.start_ns
-            found = found.take(slice(int(np.searchsorted(found.start_ns, whole_ns)), None))
-            if len(found) >= wanted.count or from_ns == begin_ns:
-                return found.take(slice(max(len(found) - wanted.count, 0), None))
-            span_ns *= 4
-
-    def _made(self, rows: Bars, wide: Timeframe, wanted: Wanted) -> Bars:
-        rows = rows.take((rows.end_ns <= wanted.known_ns) & ((rows.label & CORRUPT) == 0))
-        made = rows if rows.series.timeframe == wide else widen(rows, wide)
-        fits = _in_hours(made, wide, wanted.hours)
-        if not wanted.in_progress:
-            fits &= made.end_ns <= wanted.known_ns
-        return made.take(fits)
-
     def info(self, pin: Pin) -> SeriesInfo:
         """What the store says of a version, asked for once."""
         with self._lock:
@@ -219,6 +194,47 @@ class Past:
         return kept
 
 
+def newest_bars(read: Read, info: SeriesInfo, wide: Timeframe, wanted: Wanted) -> Bars:
+    """The bars wanted of one version, oldest first, without what corrupt rows would give.
+
+    Reads backwards, four times as far each time, until there are enough.
+
+    Parameters
+    ----------
+    read
+        Gives the version's rows that start in ``[start_ns, end_ns)``.
+    info
+        What the store says of the version.
+    wide
+        The version's own timeframe, or one that can be made of it.
+    """
+    base = info.pin.series
+    begin_ns = max(wanted.start_ns, info.first_ns)
+    end_ns = min(wanted.known_ns, info.last_ns + 1)
+    if not info.rows or begin_ns >= end_ns:
+        return Bars.empty(Series(base.instrument, wide.code, base.price))
+    width_ns = wide.width_ns or 31 * DAY_NS
+    span_ns = max((wanted.count + 2) * width_ns, _READ_AT_ONCE * base.timeframe.width_ns)
+    while True:
+        from_ns = max(begin_ns, end_ns - span_ns)
+        found = _made(read(from_ns, end_ns), wide, wanted)
+        # A wide bar that began before what was read is not whole.
+        whole_ns = from_ns if from_ns > begin_ns else wanted.start_ns
+        found = found.take(slice(int(np.searchsorted(found.start_ns, whole_ns)), None))
+        if len(found) >= wanted.count or from_ns == begin_ns:
+            return found.take(slice(max(len(found) - wanted.count, 0), None))
+        span_ns *= 4
+
+
+def _made(rows: Bars, wide: Timeframe, wanted: Wanted) -> Bars:
+    rows = rows.take((rows.end_ns <= wanted.known_ns) & ((rows.label & CORRUPT) == 0))
+    made = rows if rows.series.timeframe == wide else widen(rows, wide)
+    fits = _in_hours(made, wide, wanted.hours)
+    if not wanted.in_progress:
+        fits &= made.end_ns <= wanted.known_ns
+    return made.take(fits)
+
+
 @lru_cache(4_096)  # whatever askers ask for, memory stays flat
 def can_make(narrow: Timeframe, wide: Timeframe) -> bool:
     """Whether bars of the one are, or can be built from, bars of the other."""
@@ -231,8 +247,8 @@ def can_make(narrow: Timeframe, wide: Timeframe) -> bool:
     return True
 
 
-def _in_hours(bars: Bars, wide: Timeframe, hours: Hours) -> NDArray[np.bool_]:
-    if not wide.is_intraday:
+def _in_hours(bars: Bars, wide: Timeframe, hours: Hours | None) -> NDArray[np.bool_]:
+    if hours is None or not wide.is_intraday:
         return np.ones(len(bars), np.bool_)
     place = calendar(bars.series.instrument.place.calendar)
     return np.asarray(place.row_at(bars.start_ns, extended=hours == "extended") >= 0)

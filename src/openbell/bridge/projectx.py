@@ -19,7 +19,8 @@ import orjson
 
 from openbell.bridge import answers
 from openbell.bridge.answers import Answer
-from openbell.bridge.contracts import Asked, Contract, Contracts, Refusal, retrieve
+from openbell.bridge.contracts import Contract, Contracts
+from openbell.bridge.retrieving import Asked, Refusal, retrieve
 from openbell.market.errors import (
     MissingExtraError,
     OpenbellError,
