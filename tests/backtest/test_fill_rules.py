@@ -114,13 +114,13 @@ def test_an_order_placed_and_taken_back_at_once_is_never_tried() -> None:
 
 def test_orders_still_waiting_at_the_end_are_told() -> None:
     run = play(script({0: lambda ctx: ctx.buy(1, limit=1)}), bars(flat(100, 100)))
-    assert "1 orders were still waiting at the end" in run.warnings
+    assert "1 order still waiting at the end" in run.warnings
 
 
 def test_an_order_at_the_last_bar_waits_for_ever() -> None:
     run = play(script({1: lambda ctx: ctx.buy(1)}), bars(flat(100, 100)))
     assert not run.fills
-    assert "1 orders were still waiting at the end" in run.warnings
+    assert "1 order still waiting at the end" in run.warnings
 
 
 # Money and lots
@@ -157,7 +157,7 @@ def test_closing_is_always_allowed() -> None:
 
 def test_a_rejection_is_told_loudly() -> None:
     run = play(script({0: lambda ctx: ctx.buy(10_000)}), bars(flat(100, 100)))
-    assert "1 orders were rejected" in run.warnings
+    assert "1 order rejected" in run.warnings
 
 
 def test_sizes_are_cut_towards_zero_to_whole_lots() -> None:

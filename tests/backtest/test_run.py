@@ -585,4 +585,4 @@ def test_bars_that_reach_over_the_close_are_warned_of() -> None:
     prices = [np.full(7, 100.0)] * 5
     hours = bars_from("XNYS:SPY/1h", start, start + HOUR_NS, prices)
     found = play(script({}), hours)
-    assert any(warning.startswith("1 bars reach over") for warning in found.warnings)
+    assert any(warning.startswith("1 bar reaching over") for warning in found.warnings)

@@ -251,7 +251,7 @@ def test_progress_is_told_and_a_cancelled_import_stores_nothing(store: MemorySto
     source = Made(file("a", minutes(0, [1])), file("b", minutes(1, [2])))
     with pytest.raises(CancelledError):
         import_files(source, store, progress=progress, cancel=token)
-    assert told == [(1, 2, "1 rows")]
+    assert told == [(1, 2, "1 row")]
     assert not store.list_series()
 
 

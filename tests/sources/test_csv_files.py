@@ -275,7 +275,7 @@ def test_months_of_a_folder_are_found_however_they_are_spelt(tmp_path: Path) -> 
     parsed = list(source.parse())
     assert [starts(p)[0][:7] for p in parsed] == ["2011-01", "2011-02", "2011-03"]
     assert parsed[0].data.columns()["open"].tolist() == [1.5]
-    assert "1 files not taken: SPY/readme.md" in parsed[0].notes
+    assert "1 file not taken: SPY/readme.md" in parsed[0].notes
     assert parsed[1].notes == tuple(n for n in parsed[0].notes if "not taken" not in n)
 
 
@@ -343,7 +343,7 @@ def test_a_dialect_that_cannot_be_is_refused(
         (bytes(range(256)) * 50, "no text file"),
         (b"\xff\xfe\x00", "damaged utf-16"),
         (b"a,b,c\nx,y,z\n", "no column for"),
-        (b"date,open,high,low,close\n2020-01-01,x,x,x,x\n", "not one of 1 rows"),
+        (b"date,open,high,low,close\n2020-01-01,x,x,x,x\n", "no row of 1"),
         (b"date,open,high,low,close\nyesterday,1,1,1,1\n", "of no known layout"),
         (gzip.compress(b"date,open\n" * 500, mtime=0)[:-20], "cut short or damaged"),
         (b"\x28\xb5\x2f\xfd" + b"junk" * 9, "cut short or damaged"),

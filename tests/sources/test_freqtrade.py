@@ -50,7 +50,7 @@ def test_names_say_what_is_inside(folder: Path) -> None:
         "BINANCE:ETH-USDT-USDT/5m.mark", "BINANCE:ETH-USDT-USDT/5m",
     ]  # fmt: skip
     notes = next(source.parse()).notes
-    assert notes == ("1 files not taken: ETH_USDT_USDT-8h-funding_rate.feather",)
+    assert notes == ("1 file not taken: ETH_USDT_USDT-8h-funding_rate.feather",)
 
 
 def test_pairs_are_found_as_files_and_as_people_write_them(folder: Path) -> None:

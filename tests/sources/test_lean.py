@@ -116,7 +116,7 @@ def test_bars_of_quotes_become_bid_and_ask(samples: Path) -> None:
     found = by_series(source)
     assert list(found) == ["XNYS:FOXA/1m.bid", "XNYS:FOXA/1m.ask"]
     assert found["XNYS:FOXA/1m.bid"].read == found["XNYS:FOXA/1m.ask"].read + 1
-    assert "1 rows without ask, left out of it" in found["XNYS:FOXA/1m.ask"].notes
+    assert "1 row without ask, left out of it" in found["XNYS:FOXA/1m.ask"].notes
     assert "volume is the size last quoted" in found["XNYS:FOXA/1m.ask"].notes
 
 
@@ -126,7 +126,7 @@ def test_each_contract_is_an_instrument(samples: Path) -> None:
     found = by_series(source)
     assert bars(found["XCME:ES-201312/1m"]).open[0] == 1676.5
     notes = next(iter(found.values())).notes
-    assert "not taken: 1 files of openinterest" in notes
+    assert "not taken: 1 file of openinterest" in notes
 
 
 def test_ticks_keep_every_row_on_a_stamp(samples: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_side_that_is_not_quoted_has_no_price(tmp_path: Path) -> None:
     np.testing.assert_array_equal(columns["bid"], [np.nan, 13.84])
     np.testing.assert_array_equal(columns["ask"], [14.02, np.nan])
     assert columns["ask_size"].tolist() == [500, 0]
-    assert "1 rows flagged as suspicious by the source; taken" in parsed.notes
+    assert "1 row flagged as suspicious by the source; taken" in parsed.notes
 
 
 def test_days_of_a_dealer_go_from_midnight_to_midnight_of_its_data(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from openbell.backtest.records import to_record
 from openbell.backtest.result import RunResult
 from openbell.backtest.sweep import SweepResult
 from openbell.market.bars import Bars
+from openbell.market.counted import counted
 from openbell.market.errors import NotRecordedError, StoreError, UsageError
 from openbell.market.instrument import Pin
 from openbell.market.moments import iso
@@ -209,7 +210,9 @@ class Sweep:
             raise UsageError("a heat map needs two parameters", hint="sweep over two or more")
         (down, rows), (across, columns) = axes[:2]
         picture = Path(path)
-        title = f"sweep {self.id}, {self.result.runs:,} runs on {', '.join(self.result.pins)}"
+        title = (
+            f"sweep {self.id}, {counted(self.result.runs, 'run')} on {', '.join(self.result.pins)}"
+        )
         grid = self._grid((down, rows), (across, columns))
         with writing(picture):
             write_heat_map(

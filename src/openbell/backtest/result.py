@@ -10,6 +10,7 @@ from openbell.backtest.metrics import Metrics, measure_run, session_returns
 from openbell.backtest.orders import Fill, Order, Outcome
 from openbell.backtest.round_trips import RoundTrip, match_round_trips
 from openbell.market.columns import Floats, Ints
+from openbell.market.counted import counted
 from openbell.replay.tape import Entry
 
 Status = Literal["done", "failed", "interrupted"]
@@ -136,8 +137,8 @@ class RunResult:
     def __repr__(self) -> str:
         return (
             f"RunResult({self.id}, {self.status}, {self.config.strategy} on "
-            f"{', '.join(self.pins)}, {len(self.sessions):,} sessions, {len(self.fills):,} fills, "
-            f"seal {self.seal[:8]})"
+            f"{', '.join(self.pins)}, {counted(len(self.sessions), 'session')}, "
+            f"{counted(len(self.fills), 'fill')}, seal {self.seal[:8]})"
         )
 
     @property

@@ -12,6 +12,7 @@ from openbell.backtest.engine import Engine, Played
 from openbell.backtest.orders import FILL_MODES, OPTIMISTIC
 from openbell.backtest.result import RunResult, SessionLine
 from openbell.backtest.strategy import Strategy
+from openbell.market.counted import counted
 from openbell.market.errors import RunError
 from openbell.market.instrument import Pin, Terms, terms_of
 from openbell.market.moments import SECOND_NS, is_date, parse_moment
@@ -320,10 +321,10 @@ def _warnings(engine: Engine, whole: float) -> tuple[str, ...]:
         found.append(f"fills {engine.config.fill} are optimistic: {FILL_MODES[engine.config.fill]}")
     rejected = sum(outcome.state == "rejected" for outcome in engine.broker.outcomes)
     if rejected:
-        found.append(f"{rejected:,} orders were rejected")
+        found.append(f"{counted(rejected, 'order')} rejected")
     waiting = len(engine.broker.working) + len(engine.broker.placed)
     if waiting:
-        found.append(f"{waiting:,} orders were still waiting at the end")
+        found.append(f"{counted(waiting, 'order')} still waiting at the end")
     if whole < _THIN:
         found.append(f"only {whole:.1%} of the expected bars are there; see openbell data check")
     found += in_words(engine.system.upkeep)
@@ -331,9 +332,9 @@ def _warnings(engine: Engine, whole: float) -> tuple[str, ...]:
     over = sum(c.over_close for c in engine.system.counts.values())
     if over:
         found.append(
-            f"{over:,} bars reach over their session's close and were taken as known at it: a look "
-            "ahead, if they hold anything from after it"
+            f"{counted(over, 'bar')} reaching over the close of a session, taken as known at it: a "
+            "look ahead, if anything from after it is in there"
         )
     if corrupt:
-        found.append(f"{corrupt:,} corrupt rows were withheld")
+        found.append(f"{counted(corrupt, 'corrupt row')} withheld")
     return (*found, *engine.strategy.remarks)

@@ -38,6 +38,7 @@ from openbell.backtest.shared_columns import ColumnFiles, ColumnStore, write_col
 from openbell.backtest.strategy import CALLBACKS, SignalStrategy, Strategy
 from openbell.market.bars import Bars
 from openbell.market.columns import Floats, Ints
+from openbell.market.counted import counted
 from openbell.market.errors import OpenbellError, RunError, UsageError
 from openbell.market.instrument import Pin
 from openbell.market.progress import CancelToken, Progress, silent
@@ -93,7 +94,7 @@ class SweepResult:
     def __str__(self) -> str:
         found = ", ".join(f"{name}={self.best[name]}" for name in self.swept)
         figure = f"{self.rank} {self.best[self.rank]:.4g}"
-        return f"sweep {self.id}: {self.runs:,} runs, best {found} ({figure})"
+        return f"sweep {self.id}: {counted(self.runs, 'run')}, best {found} ({figure})"
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:

@@ -6,6 +6,7 @@ from itertools import takewhile, zip_longest
 from typing import Any
 
 from openbell.backtest.result import RunResult
+from openbell.market.counted import counted
 from openbell.market.moments import iso
 from openbell.replay.tape import CANCELLED, DECISIONS, FILLED, PLACED, Entry, short_seal
 
@@ -57,13 +58,14 @@ def compare_runs(stored: RunResult, again: RunResult) -> Verification:
         decisions = sum(e.what in (PLACED, FILLED) for e in stored.entries)
         text = (
             f"verified: same seal {short_seal(stored.seal)} "
-            f"({len(stored.sessions)} sessions, {decisions:,} orders and fills)"
+            f"({counted(len(stored.sessions), 'session')}, {decisions:,} orders and fills)"
         )
         return Verification(is_same=True, text=text, seal=stored.seal, causes=causes)
     same = _same_beginning(stored, again)
     if stored.status == "interrupted" and same >= len(stored.sessions) - 1:
         # The session it was interrupted in has a digest of its part; those before are whole.
-        text = f"verified as far as it got: same digests in {same} sessions, then interrupted"
+        until = counted(same, "session")
+        text = f"verified as far as it got: same digests in {until}, then interrupted"
         if not same:
             text = "nothing to verify: the run was interrupted before its first session closed"
         return Verification(is_same=same > 0, text=text, seal=stored.seal, causes=causes)

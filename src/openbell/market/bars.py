@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from openbell.market.columns import Columns, Floats, Ints
+from openbell.market.counted import counted
 from openbell.market.instrument import Series
 from openbell.market.moments import iso
 
@@ -94,7 +95,7 @@ class Bars(Columns):
         if not len(self):
             return f"{self.series}: no bars"
         return (
-            f"{self.series}: {len(self):,} bars, "
+            f"{self.series}: {counted(len(self), 'bar')}, "
             f"{iso(int(self.start_ns[0]))} → {iso(int(self.end_ns[-1]))}"
         )
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from openbell.market.counted import counted
 from openbell.market.errors import BadDataError, UnorderedError
 from openbell.market.instrument import Series
 
@@ -173,7 +174,7 @@ class Columns:
 
     def _repr_html_(self) -> str:
         head = self.take(slice(0, 10)).to_polars()
-        return f"<p><b>{self.series}</b>, {len(self):,} rows</p>{head._repr_html_()}"
+        return f"<p><b>{self.series}</b>, {counted(len(self), 'row')}</p>{head._repr_html_()}"
 
 
 def require_ordered(what: str, key_ns: Ints, *, strict: bool) -> None:

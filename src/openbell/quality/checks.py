@@ -6,6 +6,7 @@ import numpy as np
 
 from openbell.market.bars import Bars
 from openbell.market.columns import CONFLICTING, FILLED, UNORDERED, Ints, label_names
+from openbell.market.counted import counted
 from openbell.market.errors import UsageError
 from openbell.market.moments import iso
 from openbell.market.ticks import Quotes
@@ -153,7 +154,7 @@ def truncated(placed: Placed, gaps: list[Gap]) -> list[Finding]:
         ends, begins = gap.end_ns in closes, gap.start_ns in opens
         if gap.kind != "outage" or ends == begins:
             continue
-        text = f"{gap.reason} ({gap.bars:,} bars)"
+        text = f"{gap.reason} ({counted(gap.bars, 'bar')})"
         kind = "truncated" if ends else "late_start"
         found.append(Finding(kind, gap.start_ns, gap.session, "warning", text, gap.bars))
     return found

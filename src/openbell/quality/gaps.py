@@ -14,6 +14,7 @@ import numpy as np
 
 from openbell.market.bars import Bars
 from openbell.market.columns import Ints
+from openbell.market.counted import counted
 from openbell.market.errors import UsageError
 from openbell.market.session_table import day_label
 from openbell.market.ticks import Quotes, Trades
@@ -185,7 +186,7 @@ def _explain(
     """What trades and quotes say of a run; None when they say nothing."""
     if trades is not None:
         if count := trades.events_in(begin, end):
-            return "missing", f"{count:,} trades are stored in it, from which it can be rebuilt"
+            return "missing", f"it can be rebuilt from {counted(count, 'trade')} stored in it"
         if trades.covers(begin, end):
             return "no-trade", "the trades series covers it and has no trade in it"
     if quotes is not None and quotes.covers(begin, end):

@@ -7,6 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import Any, Literal
 
+from openbell.market.counted import counted
 from openbell.market.instrument import Series
 from openbell.market.moments import iso, local
 from openbell.quality.completeness import completeness
@@ -212,8 +213,8 @@ class QualityReport:
         parts = [
             f"{len(self.sessions):,} session{'s' * (len(self.sessions) != 1)}",
             f"{percent(self.completeness)} complete",
-            _counted("gap", self.gap_counts),
-            _counted("finding", self.counts),
+            _with_kinds("gap", self.gap_counts),
+            _with_kinds("finding", self.counts),
         ]
         if self.pin:
             parts.append(f"as of {self.pin}")
@@ -270,13 +271,13 @@ def _collapse(row: SessionQuality) -> tuple[bool, str]:
 
 def _empty_line(rows: Sequence[SessionQuality]) -> tuple[str, str, str, str, str, str]:
     expected = sum(row.expected for row in rows)
-    says = f"{len(rows):,} sessions without any bar"
+    says = f"{counted(len(rows), 'session')} without any bar"
     return f"{rows[0].label} … {rows[-1].label}", "", f"{expected:,}", "0", percent(0.0), says
 
 
-def _counted(noun: str, counts: Mapping[str, int]) -> str:
+def _with_kinds(noun: str, counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
-    text = f"{total:,} {noun}{'s' * (total != 1)}"
+    text = counted(total, noun)
     if not total:
         return text
     parts = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in counts.items())

@@ -6,6 +6,7 @@ from typing import Any
 
 from openbell.market.clean import join
 from openbell.market.columns import LABEL_NAMES
+from openbell.market.counted import counted
 from openbell.market.errors import BadDataError, RejectedError
 from openbell.market.instrument import Series, is_known_venue
 from openbell.market.moments import iso
@@ -69,8 +70,8 @@ class SeriesReport:
         name = self.version.pin if self.version else self.series
         if self.version and not self.is_new:
             return f"{name}   nothing new"
-        counted = ("repeated", "conflicting", "labelled", "rejected")
-        parts = [f"{self.kept:,} rows kept", *(f"{getattr(self, n):,} {n}" for n in counted)]
+        kinds = ("repeated", "conflicting", "labelled", "rejected")
+        parts = [f"{counted(self.kept, 'row')} kept", *(f"{getattr(self, n):,} {n}" for n in kinds)]
         if self.unordered:
             parts.append(f"{self.unordered:,} out of order")
         if self.version and self.version.pin.version > 1:
@@ -221,7 +222,7 @@ def _check(
             held = None
         rows += parsed.read
         seen[parsed.file.partition("!")[0]] = None
-        progress(min(len(seen), total), total, f"{rows:,} rows")
+        progress(min(len(seen), total), total, counted(rows, "row"))
     if not tallies:
         raise BadDataError(
             "nothing to import was found",

@@ -13,7 +13,7 @@ something is due are arrivals, too, so that a recording tells how far the run go
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ class LiveSupply(Supply):
         plan: ReplayPlan,
         agenda: Agenda,
     ) -> None:
-        _require_playable(plan)
+        _require_unfilled(plan)
         super().__init__(plan, (), agenda, ())
         self._arriving = arriving
         self.is_live = arriving.is_live
@@ -136,8 +136,7 @@ class LiveSupply(Supply):
         self._now_ns = START_OF_TIME_NS
         self._feeds: list[LiveFeed] = []
         self._live: list[_Stream] = []
-        for count in range(1, len(plan.pins) + 1):
-            self._join(replace(plan, pins=plan.pins[:count]))
+        self._join(plan, plan.pins)
         for feed in self._feeds[len(arriving.header.at_start) :]:
             feed.gate.is_registered = False  # it will be
 
@@ -171,7 +170,7 @@ class LiveSupply(Supply):
             If it cannot be played here: nothing has changed then.
         """
         if series not in self._arriving.header.series:
-            self._made(self.plan.with_pin(Pin(series, 1)))
+            self._made(series, self.plan.with_pin(Pin(series, 1)))
         self._arriving.register(series)
 
     def cancel(self, series: Series) -> None:
@@ -280,20 +279,23 @@ class LiveSupply(Supply):
                 f"recording {header.id} names {len(header.series)} series, and registers another",
                 hint="its header is older than its arrivals: bring it back from a copy",
             )
-        self._join(self.plan.with_pin(Pin(header.series[ordinal], 1)))
+        pin = Pin(header.series[ordinal], 1)
+        self._join(self.plan.with_pin(pin), [pin])
 
-    def _join(self, plan: ReplayPlan) -> None:
-        """Play the last stream of a plan, too."""
-        feed, streams = self._made(plan)
-        self._feeds.append(feed)
-        self._turns[feed.calendar].join(feed)
-        self._missing.join(feed)
-        self._live = in_order([*self._live, *streams])
+    def _join(self, plan: ReplayPlan, pins: Iterable[Pin]) -> None:
+        """Play these of a plan, too."""
+        streams = [*self._live]
+        for pin in pins:
+            feed, own = self._made(pin.series, plan)
+            streams += own
+            self._feeds.append(feed)
+            self._turns[feed.calendar].join(feed)
+            self._missing.join(feed)
+        self._live = in_order(streams)
         self.plan, self.streams = plan, tuple(self._live)
 
-    def _made(self, plan: ReplayPlan) -> tuple[LiveFeed, list[_Stream]]:
-        """What plays the last stream of a plan."""
-        series = plan.pins[-1].series
+    def _made(self, series: Series, plan: ReplayPlan) -> tuple[LiveFeed, list[_Stream]]:
+        """What plays a series of a plan."""
         require_live(series)
         book = plan.calendar_of(series.instrument)
         if book not in self._agenda.calendars:
@@ -321,9 +323,7 @@ class LiveSupply(Supply):
             yield from (derived, LiveDerivedRevisions(derived))
 
 
-def _require_playable(plan: ReplayPlan) -> None:
-    for pin in plan.pins:
-        require_live(pin.series)
+def _require_unfilled(plan: ReplayPlan) -> None:
     if plan.fill:
         raise UsageError(
             f"{plan.fill[0]} cannot fill a live run", hint="missing bars are asked for again"

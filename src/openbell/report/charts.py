@@ -15,6 +15,7 @@ from openbell.backtest import metrics
 from openbell.backtest.result import RunResult
 from openbell.market.bars import Bars
 from openbell.market.columns import Floats
+from openbell.market.counted import counted
 from openbell.replay.tape import short_seal
 from openbell.report import text
 from openbell.report.timeline import Timeline, candles, thinned, timeline
@@ -68,7 +69,7 @@ def _subtitle(result: RunResult) -> str:
         f"run {result.id} · {', '.join(result.pins)} · fills {result.config.fill}"
         f" · {text.costs(result.config.costs)}\ntotal return {text.percent(m.total_return)}"
         f" (benchmark {text.percent(m.benchmark_return)}) · Sharpe {text.number(m.sharpe)}"
-        f" · max drawdown {text.percent(m.max_drawdown)} · {m.round_trips:,} round trips"
+        f" · max drawdown {text.percent(m.max_drawdown)} · {counted(m.round_trips, 'round trip')}"
         f" · seal {short_seal(result.seal)}"
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from openbell.market.counted import counted
 from openbell.market.errors import BadDataError, UsageError
 
 if sys.version_info >= (3, 14):
@@ -110,7 +111,7 @@ def aside_note(aside: Sequence[str]) -> list[str]:
     if not aside:
         return []
     shown = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
-    return [f"{len(aside):,} files not taken: {shown}"]
+    return [f"{counted(len(aside), 'file')} not taken: {shown}"]
 
 
 def members(file: Listed, *, max_bytes: int = MAX_BYTES) -> Iterator[Member]:

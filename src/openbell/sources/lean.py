@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import polars as pl
 
+from openbell.market.counted import counted
 from openbell.market.errors import BadDataError
 from openbell.market.instrument import Instrument, Series
 from openbell.market.moments import DAY_NS, HOUR_NS, parse_date
@@ -167,7 +168,9 @@ class LeanFolder:
                 other[archive.kind] = other.get(archive.kind, 0) + 1
             elif all(not some or getattr(archive, n) in some for n, some in wanted.items()):
                 self._archives += [archive] if self._is_within(archive) else []
-        self._notes = [f"not taken: {count:,} files of {what}" for what, count in other.items()]
+        self._notes = [
+            f"not taken: {counted(count, 'file')} of {what}" for what, count in other.items()
+        ]
 
     def files(self) -> Sequence[Path]:
         return [archive.file.path for archive in self._archives]
@@ -294,8 +297,8 @@ def _remarks(frame: pl.DataFrame) -> list[str]:
     if "condition" in frame.columns:
         notes.append("sale conditions not kept; rows of every condition taken")
     if "suspicious" in frame.columns:
-        flagged = int((frame["suspicious"].fill_null("0") != "0").sum())
-        notes += [f"{flagged:,} rows flagged as suspicious by the source; taken"] if flagged else []
+        if flagged := int((frame["suspicious"].fill_null("0") != "0").sum()):
+            notes.append(f"{counted(flagged, 'row')} flagged as suspicious by the source; taken")
     return notes
 
 
@@ -335,7 +338,7 @@ def _side(table: Table, side: str) -> Table:
     ).to_series()
     notes = table.notes
     if absent := int(is_absent.sum()):
-        notes = (*notes, f"{absent:,} rows without {side}, left out of it")
+        notes = (*notes, f"{counted(absent, 'row')} without {side}, left out of it")
     table = _kept(table, ~is_absent)
     frame = table.frame.select("stamp", *columns).rename(columns)
     return replace(table, frame=frame, notes=(*notes, "volume is the size last quoted"))

@@ -318,7 +318,7 @@ def _parsed(raw: _Raw, data: Data) -> Parsed:
     )
     if len(data) and not len(cleaned.data):
         raise BadDataError(
-            f"{name}: not one of {len(data):,} rows can be taken; row {rejected[0].row:,}: "
+            f"{name}: no row of {len(data):,} can be taken; row {rejected[0].row:,}: "
             f"{rejected[0].rule}",
             hint="say how the file is written: delimiter, columns, date order, decimal",
         )

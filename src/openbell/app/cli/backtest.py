@@ -15,6 +15,7 @@ from openbell.app.cli.exits import (
     NOT_VERIFIED,
 )
 from openbell.app.cli.terminal import note, say, say_json, say_lines, working
+from openbell.market.counted import counted
 from openbell.market.errors import UsageError
 
 if TYPE_CHECKING:
@@ -289,8 +290,7 @@ def _sweep_lines(found: "Sweep", files: Sequence[Path]) -> Iterator[str]:
     best = " ".join(f"{name}={found.best[name]}" for name in found.result.swept)
     is_ranked = found.best[rank] == found.best[rank]  # not NaN: somebody traded
     first = f"best {best}" if is_ranked else f"none has a {rank}"
-    made = "1 run" if runs == 1 else f"{runs:,} runs"
-    yield " · ".join([made, first, f"sweep {found.id}", *map(str, files)])
+    yield " · ".join([counted(runs, "run"), first, f"sweep {found.id}", *map(str, files)])
     if runs > 1 and is_ranked:
         yield f"warning: the best of {runs:,} is partly luck; try it on other sessions"
 

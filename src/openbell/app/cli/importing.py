@@ -8,6 +8,7 @@ import typer
 
 from openbell.app.cli import options
 from openbell.app.cli.terminal import say_json, say_lines, working
+from openbell.market.counted import counted
 from openbell.market.errors import UsageError
 from openbell.market.moments import iso
 
@@ -173,7 +174,7 @@ def _import_lines(report: "ImportReport") -> Iterator[str]:
     if len(report.series) == 1 and (report.has_changes or report.is_dry_run):
         yield from _details(report.series[0])
     if len(report.series) > 1:
-        rows = f"{sum(one.kept for one in report.series):,} rows kept"
+        rows = f"{counted(sum(one.kept for one in report.series), 'row')} kept"
         is_new = report.has_changes or report.is_dry_run
         yield f"{len(report.series):,} series · {rows if is_new else 'nothing new'}"
     if report.is_dry_run:

@@ -8,6 +8,7 @@ import typer
 from openbell.app.cli import options
 from openbell.app.cli.exits import NOT_VERIFIED
 from openbell.app.cli.terminal import say, say_json, say_lines
+from openbell.market.counted import counted
 from openbell.market.moments import iso
 
 if TYPE_CHECKING:
@@ -95,6 +96,6 @@ def _lines(found: "Parity") -> Iterator[str]:
         return
     rows = sum(one.rows for one in found.data)
     yield (
-        f"differs: {rows:,} rows of data, {len(found.decisions):,} orders and fills, "
-        f"{len(found.others)} settings; seals {live} and {replay}"
+        f"differs: {counted(rows, 'row')} of data, {len(found.decisions):,} orders and fills, "
+        f"{counted(len(found.others), 'setting')}; seals {live} and {replay}"
     )

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from openbell.app.cli import options
 from openbell.app.cli.exits import FAILED, INTERRUPTED, exit_code
 from openbell.app.cli.terminal import complain, note, say, say_json, say_lines
+from openbell.market.counted import counted
 from openbell.market.errors import OpenbellError, UsageError
 from openbell.market.moments import SECOND_NS, iso, parse_moment
 from openbell.market.progress import CancelToken
@@ -435,4 +436,4 @@ def store(
     if as_json:
         say_json([str(version.pin) for version in versions])
     else:
-        say_lines(f"{version.pin}: {version.rows:,} rows" for version in versions)
+        say_lines(f"{version.pin}: {counted(version.rows, 'row')}" for version in versions)
