@@ -55,7 +55,7 @@ class Terminal:
         os.close(slave)
         MADE.append(self)
         self.all = ""
-        self.text = codecs.getincrementaldecoder("utf-8")()
+        self.text = codecs.getincrementaldecoder("utf-8")("replace")  # as terminals do
 
     def until(self, pattern: str, *, limit_s: float = 30.0) -> str:
         """What came on the screen since the last look, up to where a pattern was seen."""
