@@ -29,6 +29,7 @@ from openbell.sources.files import (
     plain_name,
     require_one_of,
     utf8,
+    with_first,
 )
 from openbell.sources.stamps import DATE_ORDERS
 from openbell.sources.tables import Reading, Table, parse_table
@@ -133,12 +134,8 @@ class CsvFiles:
         return sorted({self._series_of(file.name) for file in self._listed})
 
     def parse(self) -> Iterator[Parsed]:
-        notes = aside_note(self._aside)
-        for file in self._listed:
-            for member in members(file, max_bytes=self._max_bytes):
-                parsed = self._parse_one(member)
-                yield replace(parsed, notes=(*notes, *parsed.notes))
-                notes = []
+        found = (m for file in self._listed for m in members(file, max_bytes=self._max_bytes))
+        return with_first(aside_note(self._aside), map(self._parse_one, found))
 
     def _parse_one(self, member: Member) -> Parsed:
         reading = replace(self._reading, series=self._series_of(member.name))

@@ -6,8 +6,8 @@ Nothing is ever unpacked to disk. What a file is, its first bytes say, not its n
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +16,7 @@ import polars as pl
 
 from openbell.market.counted import counted
 from openbell.market.errors import BadDataError, UsageError
+from openbell.ports import Parsed
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -112,6 +113,13 @@ def aside_note(aside: Sequence[str]) -> list[str]:
         return []
     shown = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
     return [f"{counted(len(aside), 'file')} not taken: {shown}"]
+
+
+def with_first(notes: Sequence[str], parsed: Iterable[Parsed]) -> Iterator[Parsed]:
+    """What was parsed, as it is; the first says these notes before its own."""
+    for one in parsed:
+        yield replace(one, notes=(*notes, *one.notes))
+        notes = ()
 
 
 def members(file: Listed, *, max_bytes: int = MAX_BYTES) -> Iterator[Member]:

@@ -8,7 +8,7 @@ Funding rates, premium and other indices, and HDF5 files are not taken, which is
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -30,6 +30,7 @@ from openbell.sources.files import (
     list_files,
     members,
     plain_name,
+    with_first,
 )
 from openbell.sources.stamps import read_stamps
 from openbell.sources.tables import Reading, Table, parse_table
@@ -113,16 +114,18 @@ class FreqtradeFolder:
                 f"{self._aside[0]} holds neither bars nor trades",
                 hint="its name should be like XRP_ETH-5m.feather or XRP_ETH-trades.json.gz",
             )
-        notes = aside_note(self._aside)
-        for named in self._named:
-            for member in members(named.file, max_bytes=self._max_bytes):
-                frame = _frame(member, _BARS if named.width else _TRADES, self._max_bytes)
-                series = self._series_of(named, frame)
-                reading = Reading(series=series, checks_spacing=self._check_spacing)
-                table = Table(member.name, frame, np.arange(1, len(frame) + 1))
-                parsed = parse_table(table, reading)
-                yield replace(parsed, notes=(*notes, *parsed.notes))
-                notes = []
+        found = (
+            self._parse_one(named, member)
+            for named in self._named
+            for member in members(named.file, max_bytes=self._max_bytes)
+        )
+        yield from with_first(aside_note(self._aside), found)
+
+    def _parse_one(self, named: _Named, member: Member) -> Parsed:
+        frame = _frame(member, _BARS if named.width else _TRADES, self._max_bytes)
+        series = self._series_of(named, frame)
+        reading = Reading(series=series, checks_spacing=self._check_spacing)
+        return parse_table(Table(member.name, frame, np.arange(1, len(frame) + 1)), reading)
 
     def _series_of(self, named: _Named, frame: pl.DataFrame | None = None) -> Series:
         instrument = Instrument.parse(f"{self._venue}:{named.pair.replace('_', '-')}")

@@ -33,6 +33,7 @@ from openbell.sources.files import (
     members,
     require_one_of,
     utf8,
+    with_first,
 )
 from openbell.sources.tables import Reading, Table, parse_table
 
@@ -185,12 +186,13 @@ class LeanFolder:
         return sorted(found)
 
     def parse(self) -> Iterator[Parsed]:
-        notes = self._notes
-        for archive in self._archives:
-            for member in members(archive.file, max_bytes=self._max_bytes):
-                for parsed in self._parse_member(archive, member):
-                    yield replace(parsed, notes=(*notes, *parsed.notes))
-                    notes = []
+        found = (
+            parsed
+            for archive in self._archives
+            for member in members(archive.file, max_bytes=self._max_bytes)
+            for parsed in self._parse_member(archive, member)
+        )
+        return with_first(self._notes, found)
 
     def _is_within(self, archive: _Archive) -> bool:
         return archive.label is None or self._days[0] <= archive.label < self._days[1]
@@ -297,8 +299,9 @@ def _remarks(frame: pl.DataFrame) -> list[str]:
     if "condition" in frame.columns:
         notes.append("sale conditions not kept; rows of every condition taken")
     if "suspicious" in frame.columns:
-        if flagged := int((frame["suspicious"].fill_null("0") != "0").sum()):
-            notes.append(f"{counted(flagged, 'row')} flagged as suspicious by the source; taken")
+        flagged = int((frame["suspicious"].fill_null("0") != "0").sum())
+        said = f"{counted(flagged, 'row')} flagged as suspicious by the source; taken"
+        notes += [said] if flagged else []
     return notes
 
 

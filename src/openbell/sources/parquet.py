@@ -20,6 +20,7 @@ from openbell.sources.files import (
     members,
     plain_name,
     require_one_of,
+    with_first,
 )
 from openbell.sources.tables import Reading, parse_frame
 
@@ -78,14 +79,13 @@ class ParquetFiles:
         return sorted({self._series_of(file.name) for file in self._listed})
 
     def parse(self) -> Iterator[Parsed]:
-        notes = aside_note(self._aside)
-        for file in self._listed:
-            for member in members(file, max_bytes=self._max_bytes):
-                reading = replace(self._reading, series=self._series_of(member.name))
-                frame = _frame(member, self._max_bytes)
-                parsed = parse_frame(member.name, frame, self._columns, reading)
-                yield replace(parsed, notes=(*notes, *parsed.notes))
-                notes = []
+        found = (m for file in self._listed for m in members(file, max_bytes=self._max_bytes))
+        return with_first(aside_note(self._aside), map(self._parse_one, found))
+
+    def _parse_one(self, member: Member) -> Parsed:
+        reading = replace(self._reading, series=self._series_of(member.name))
+        frame = _frame(member, self._max_bytes)
+        return parse_frame(member.name, frame, self._columns, reading)
 
     def _series_of(self, name: str) -> Series:
         stem = PurePosixPath(plain_name(name.rpartition("!")[2])).stem
