@@ -108,7 +108,7 @@ def short(chance: Random) -> Scene:
             "ask_s": 30,
             "retries": 1,
             "skew_s": chance.choice([1, 3]),
-            "grace_s": chance.choice([0, 5]),
+            "grace_s": chance.choice([0, 5, 15]),
         },
         prefetch=chance.randrange(3),
         followers=chance.choice([0, 0, 1]),

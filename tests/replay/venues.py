@@ -107,7 +107,11 @@ class Venue:
         self._chance, self._odds = simulation.chance, odds
         self._share = share
         self._held: list[Item] = []
-        self._skew_ns = self._another_skew_ns() if odds == ROUGH else 0
+        self._items = items(series)
+        self._skew_ns = 0
+        if odds == ROUGH:
+            self._skew_ns = self._another_skew_ns()
+            self._items = self._shifted()
 
     def run(self) -> None:
         for item in self._disordered():
@@ -121,7 +125,7 @@ class Venue:
     def _disordered(self) -> Iterator[Item]:
         """Now and then two change places, and one comes twice."""
         waiting: Item | None = None
-        for item in items(self._series):
+        for item in self._items:
             if self._chance.random() > self._share:
                 continue
             if waiting is None and self._chance.random() < self._odds.swapped:
@@ -150,6 +154,18 @@ class Venue:
             self._intake.fail(self._series, UnavailableError(f"{self._series} is gone"))
             return False
         return self._push()
+
+    def _shifted(self) -> tuple[Item, ...]:
+        """Ticks somewhat later, so that others are near the openings and closings; one at one."""
+        if self._series == SPY:
+            return self._items
+        chosen = self._chance.choice(self._items[: len(self._items) // 2]).venue_ns
+        to_a_minute_ns = -chosen % MINUTE_NS
+        by_ns = self._chance.choice([0, to_a_minute_ns, to_a_minute_ns + SECOND_NS])
+        return tuple(
+            item._replace(at_ns=item.at_ns + by_ns, venue_ns=item.venue_ns + by_ns)
+            for item in self._items
+        )
 
     def _another_skew_ns(self) -> int:
         return self._chance.choice([0, 0, -900, 700, 900, 1500, 2500]) * SECOND_NS // 1000
