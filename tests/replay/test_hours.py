@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from openbell.market.bars import bars_from
@@ -27,6 +27,7 @@ from tests.replay.playing import (
 
 DAY = ("2019-06-03", "2019-06-04")
 SPY = every_minute("XNYS:SPY/1m", "2019-06-03T08:00Z", "2019-06-04")
+HOURS = ("2019-06-03T13:30Z", "2019-06-03T20:00Z")
 
 
 def test_a_bar_is_known_at_its_end() -> None:
@@ -38,6 +39,39 @@ def test_a_bar_is_known_at_its_end() -> None:
 def test_bars_outside_regular_hours_are_withheld_and_counted() -> None:
     system = play(stored(SPY).system(*DAY))
     assert system.counts["XNYS:SPY/1m"] == Counts(390, len(SPY) - 390, 0)
+
+
+@settings(max_examples=25)  # each plays up to four systems
+@example(taken=[{0, 1}, {0, 1}], corrupt=True)
+@given(
+    taken=st.lists(st.sets(st.integers(-2, 3), min_size=1), min_size=2, max_size=3),
+    corrupt=st.booleans(),
+)
+def test_instruments_with_the_same_minutes_play_as_each_would_alone(
+    taken: list[set[int]], corrupt: bool
+) -> None:
+    open_ns = at(HOURS[0])
+    data = [
+        minutes(f"XNYS:S{k}/1m", *(open_ns + m * MINUTE_NS for m in sorted(own)), base=50.0 + k)
+        for k, own in enumerate(taken)
+    ]
+    if corrupt:
+        data[-1] = labelled(data[-1], 0, CORRUPT)
+    together = stored(*data).system(*DAY)
+    for each, (bars, known, _) in zip(data, rows_of(together), strict=True):
+        alone = stored(each).system(*DAY)
+        ((own, own_known, _),) = rows_of(alone)
+        assert (bars, known.tolist()) == (own, own_known.tolist())
+        assert together.counts[str(each.series)] == alone.counts[str(each.series)]
+
+
+def test_times_that_instruments_share_are_held_once() -> None:
+    spy, aapl = (every_minute(f"XNYS:{s}/1m", *HOURS) for s in ("SPY", "AAPL"))
+    chunk = play(stored(spy, aapl).system(*DAY)).coordinator.chunk
+    one, other = (rows.data.columns() for rows in chunk.rows)
+    shared = [name for name, column in one.items() if np.shares_memory(column, other[name])]
+    assert shared == ["start_ns", "end_ns"]
+    assert np.shares_memory(chunk.rows[0].session, chunk.rows[1].session)
 
 
 def test_a_bar_that_starts_at_the_close_is_after_hours() -> None:

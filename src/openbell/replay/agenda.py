@@ -47,6 +47,25 @@ class _Table(NamedTuple):
     break_ends: Ints
 
 
+class Sorted(NamedTuple):
+    """What some bars are to a replay.
+
+    Attributes
+    ----------
+    session : int32, shape (n,)
+        Ordinal of the session of each, -1 if it is withheld.
+    known_ns : int64, shape (n,)
+        When each is known.
+    corrupt, played
+        How many are corrupt, and how many are played.
+    """
+
+    session: kernels.Ordinals
+    known_ns: Ints
+    corrupt: int
+    played: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Agenda:
     """All sessions of a replay, in order of opening.
@@ -94,8 +113,8 @@ class Agenda:
         end = int(np.searchsorted(table.opens, until_ns))
         return [self.sessions[k] for k in table.ordinals[first:end]]
 
-    def sort_out(self, calendar: int, bars: Bars) -> tuple[kernels.Ordinals, Ints, int, int]:
-        """The session of each bar, -1 if withheld; when it is known; how many are corrupt, played.
+    def sort_out(self, calendar: int, bars: Bars) -> Sorted:
+        """Which session each bar belongs to, and when it is known.
 
         Bars up to a day are known at the close at the latest, wider ones at their own end.
 
@@ -113,7 +132,7 @@ class Agenda:
         known = np.minimum(bars.end_ns, self.close_ns[session]) if over else bars.end_ns
         if not clips:
             session[session >= 0] = self.opened_before(calendar, known[session >= 0])
-        return session, known, corrupt, kept
+        return Sorted(session, known, corrupt, kept)
 
     def ordinals_of_ticks(self, calendar: int, time_ns: Ints) -> kernels.Ordinals:
         """The session each trade or quote belongs to, as its ordinal; -1 for none.

@@ -15,7 +15,8 @@ from openbell.market.instrument import Series
 from openbell.market.kernels import table_bins, widen_columns
 from openbell.market.ticks import Quotes, Trades
 from openbell.market.timeframe import Anchor, Timeframe
-from openbell.replay.agenda import Agenda
+from openbell.replay import kernels
+from openbell.replay.agenda import Agenda, Sorted
 from openbell.replay.chunk import Rows, Track
 
 # Rows of one series whose key lies in ``[start_ns, end_ns)``, in order.
@@ -46,6 +47,28 @@ class Counts:
     over_close: int = 0
 
 
+class Times:
+    """Sorts bars out; instruments that trade in the same minutes share these.
+
+    What is shared is sorted out once and held once.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[Agenda, int, str], tuple[Ints, Ints, Sorted]] = {}
+
+    def sort_out(self, agenda: Agenda, calendar: int, bars: Bars) -> tuple[Bars, Sorted]:
+        """As `Agenda.sort_out`; the bars come back with the times of the bars before, if alike."""
+        key = agenda, calendar, bars.series.kind
+        if key in self._last:
+            start_ns, end_ns, found = self._last[key]
+            if kernels.are_like(bars.start_ns, bars.end_ns, bars.label, start_ns, end_ns):
+                return Bars.made(bars.series, start_ns, end_ns, *_WIDENED(bars)), found
+        found = agenda.sort_out(calendar, bars)
+        if not found.corrupt:
+            self._last[key] = bars.start_ns, bars.end_ns, found
+        return bars, found
+
+
 class Feed:
     """Hands over the rows of one series chunk by chunk, in order, each once.
 
@@ -61,10 +84,18 @@ class Feed:
         Reads the pinned version; called once for every stretch of time.
     span_ns
         The replay's range, start and end: only rows with ``start <= key < end`` are played.
+    times
+        Shared with the feeds of other instruments.
     """
 
     def __init__(
-        self, track: Track, series: Series, calendar: int, read: Reader, span_ns: tuple[int, int]
+        self,
+        track: Track,
+        series: Series,
+        calendar: int,
+        read: Reader,
+        span_ns: tuple[int, int],
+        times: Times | None = None,
     ) -> None:
         self.track = track
         self.series = series
@@ -72,6 +103,7 @@ class Feed:
         self.calendar = calendar
         self.span_ns = span_ns
         self._read = read
+        self._times = times or Times()
         self._at_ns, self._end_ns = span_ns
         self._held: Columns | None = None
 
@@ -116,7 +148,8 @@ class Feed:
     def _sane(self, data: Columns, agenda: Agenda) -> Rows:
         """The rows within the hours played that are not corrupt, and when each is known."""
         if isinstance(data, Bars):
-            session, known, corrupt, kept = agenda.sort_out(self.calendar, data)
+            data, found = self._times.sort_out(agenda, self.calendar, data)
+            session, known, corrupt, kept = found
         else:
             withheld = (data.columns()["label"] & CORRUPT) != 0
             corrupt = int(np.count_nonzero(withheld))

@@ -238,6 +238,17 @@ def sort_out_bars(
 
 
 @njit(cache=True, nogil=True)
+def are_like(start: Ints, end: Ints, label: Ints, other_start: Ints, other_end: Ints) -> bool:
+    """Whether bars start and end as others do, as many, and none is corrupt."""
+    if len(start) != len(other_start):
+        return False
+    differs = 0
+    for i in range(len(start)):
+        differs |= (start[i] ^ other_start[i]) | (end[i] ^ other_end[i]) | (label[i] & CORRUPT)
+    return differs == 0
+
+
+@njit(cache=True, nogil=True)
 def heard(events: Ints, expected: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
     """In which slots of a session a stream was alive, as could be told at each slot's end.
 

@@ -20,7 +20,7 @@ from openbell.ports import ReadStore
 from openbell.replay import kernels
 from openbell.replay.agenda import Agenda
 from openbell.replay.chunk import Chunk, Ends, Rows, Track, prepare
-from openbell.replay.feed import Counts, DerivedFeed, Feed, Reader
+from openbell.replay.feed import Counts, DerivedFeed, Feed, Reader, Times
 from openbell.replay.filling import (
     DerivedRevisions,
     FilledDerived,
@@ -31,7 +31,7 @@ from openbell.replay.filling import (
 )
 from openbell.replay.plan import ReplayPlan
 
-_ROWS_PER_CHUNK = 16_000  # what fits into the processor's cache with its records
+_ROWS_PER_CHUNK = 32_000  # some 4 MB with their records; what a chunk costs is little beside that
 _ROWS_PER_STREAM = 1_560  # below, what a stream costs in each chunk outweighs its rows
 _ROWS_MOST = 160_000  # some 35 MB
 KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
@@ -192,13 +192,14 @@ def stored_supply(store: ReadStore, plan: ReplayPlan, agenda: Agenda) -> Supply:
     """What is stored, as pinned by a plan."""
     casting = cast_of(plan)
     streams: list[_Stored] = []
+    times = Times()
     for pin in plan.pins:
         number = casting.instruments.index(pin.series.instrument)
         position = casting.calendar_of[number]
         kind = KINDS.get(pin.series.kind, kernels.BAR)
         track = Track(kind, number, 0)
         span_ns = _span(plan, agenda, position, pin.series)
-        base = Feed(track, pin.series, position, _reader(store, pin), span_ns)
+        base = Feed(track, pin.series, position, _reader(store, pin), span_ns, times)
         fills = _fills_of(base, store, plan) if kind == kernels.BAR else None
         streams += [base, *_derived_of(base, fills, plan.derived, casting)]
     _require_used(plan, casting)
