@@ -57,6 +57,11 @@ class Turn(NamedTuple):
     closed_ns: int = _NEVER
     cause: int = 0
 
+    @property
+    def starts(self) -> range:
+        """Where its minutes start."""
+        return range(self.open_ns, self.close_ns, MINUTE_NS)
+
 
 class Row(NamedTuple):
     """An item that arrived, its session, what becomes of it, and when it is known."""
@@ -264,8 +269,9 @@ class Expected:
             passed = [row.arrival for row in self.rows[k] if row.verdict in _PASSED]
             there = {a.venue_ns: a.receipt_ns for a in reversed(passed)}
             for turn in (turn for turn in self.turns if turn.calendar == self.calendars[k]):
-                for start_ns in range(turn.open_ns, turn.close_ns, MINUTE_NS):
-                    due_ns = max(start_ns + MINUTE_NS + grace_ns, turn.opened_ns)
+                for start_ns in turn.starts:
+                    end_ns = min(start_ns + MINUTE_NS, turn.close_ns)
+                    due_ns = max(end_ns + grace_ns, turn.opened_ns)
                     moments = asked.get(start_ns, [])
                     there_ns = there.get(start_ns, _NEVER)
                     assert all(due_ns <= at <= there_ns + jitter_ns for at in moments), start_ns
@@ -301,7 +307,7 @@ class Expected:
             is_own = turn.calendar == self.calendars[series]
             if is_own and turn.opened_ns < at_ns <= turn.closed_ns:
                 rows = [r for r in self.rows[series] if r.turn == turn and r.known_ns <= at_ns]
-                due = (min(at_ns, turn.close_ns) - turn.open_ns) // MINUTE_NS
+                due = len([s for s in turn.starts if min(s + MINUTE_NS, turn.close_ns) <= at_ns])
                 present = len({row.arrival.venue_ns for row in rows})
                 complete = min(present / due, 1.0) if due else 1.0
                 if not rows:

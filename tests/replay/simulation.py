@@ -16,7 +16,7 @@ from typing import Any
 from openbell.market.moments import SECOND_NS
 
 _NEVER = 2**63
-_REAL_LIMIT_S = 50.0  # if the simulation itself hangs
+_REAL_LIMIT_S = 600.0  # if the simulation itself hangs; compiling may take a while
 _MOST_SWITCHES = 100_000  # some hundred are usual
 PART = 125  # seeds in one test
 

@@ -53,7 +53,7 @@ JITTER_NS = SECOND_NS  # the most that may pass until who is not held up has see
 
 
 @cache
-def sittings(*minutes: tuple[int, int]) -> Calendar:
+def sittings(*minutes: tuple[float, float]) -> Calendar:
     """Sessions on a morning: when each begins and ends, in minutes after ten."""
     opens, closes = (OPEN_NS + np.array(minutes) * MINUTE_NS).astype(np.int64).T
     day = OPEN_NS // DAY_NS + np.arange(len(minutes))
@@ -91,6 +91,7 @@ def short(chance: Random) -> Scene:
     series = chance.choice([(SPY, GOLD, EURO), (SPY, GOLD), (EURO, SPY), (GOLD, EURO), (SPY,)])
     where = chance.choice([
         sittings((0, 9)),
+        sittings((0, 6.5), (7, 10)),
         sittings((0, 4), (4, 8), (9, 11)),
         sittings((-5, 3), (3, 9)),
     ])  # fmt: skip

@@ -156,14 +156,17 @@ class Venue:
         return self._push()
 
     def _shifted(self) -> tuple[Item, ...]:
-        """Ticks somewhat later, so that others are near the openings and closings; one at one."""
+        """Ticks somewhat later, one maybe at an opening or closing; stamped finely or coarsely."""
         if self._series == SPY:
             return self._items
         chosen = self._chance.choice(self._items[: len(self._items) // 2]).venue_ns
-        to_a_minute_ns = -chosen % MINUTE_NS
-        by_ns = self._chance.choice([0, to_a_minute_ns, to_a_minute_ns + SECOND_NS])
+        by_ns = self._chance.choice([0, -chosen % MINUTE_NS, -chosen % MINUTE_NS + SECOND_NS])
+        step_ns = self._chance.choice([1, 1, 5 * SECOND_NS])
         return tuple(
-            item._replace(at_ns=item.at_ns + by_ns, venue_ns=item.venue_ns + by_ns)
+            item._replace(
+                at_ns=item.at_ns + by_ns,
+                venue_ns=(item.venue_ns + by_ns) // step_ns * step_ns,
+            )
             for item in self._items
         )
 
