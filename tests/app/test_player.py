@@ -26,6 +26,9 @@ from openbell.report.candles import Candle, columns, drawn
 from tests.commands import openbell
 from tests.replay.playing import quotes
 
+# The first command may have to compile what it plays.
+pytestmark = pytest.mark.timeout(180)
+
 MADE: list["Terminal"] = []
 
 
@@ -57,7 +60,7 @@ class Terminal:
         self.all = ""
         self.text = codecs.getincrementaldecoder("utf-8")("replace")  # as terminals do
 
-    def until(self, pattern: str, *, limit_s: float = 30.0) -> str:
+    def until(self, pattern: str, *, limit_s: float = 100.0) -> str:
         """What came on the screen since the last look, up to where a pattern was seen."""
         raw, seen, end = "", "", time.monotonic() + limit_s
         while not re.search(pattern, seen):
