@@ -59,7 +59,7 @@ def test_a_key_may_hold_anything_a_line_can(tmp_path: Path) -> None:
 
 def test_without_users_bars_are_read_without_a_login(spy: Path, place: Path) -> None:
     with serving(place) as (client, said):
-        assert "1 contracts on" in said
+        assert "1 contract on" in said
         assert "nobody has to log in" in said
         bars = client.post("/History/retrieveBars", json=ASKED).json()["bars"]
         assert [bar["t"] for bar in bars][-1] < bars[0]["t"]
@@ -71,7 +71,7 @@ def test_users_log_in_with_the_keys_of_the_file(spy: Path, place: Path) -> None:
     users.write_text("ann=a key of more than ten characters\n")
     users.chmod(stat.S_IRUSR)
     with serving(place, "--users", str(users)) as (client, said):
-        assert "1 users may log in" in said
+        assert "1 user may log in" in said
         assert client.post("/History/retrieveBars", json=ASKED).status_code == 401
         login = {"userName": "ann", "apiKey": "a key of more than ten characters"}
         token = client.post("/Auth/loginKey", json=login).json()["token"]

@@ -107,7 +107,7 @@ def _causes(stored: RunResult, again: RunResult) -> tuple[str, ...]:
         for name in sorted({*stored.code_files, *again.code_files})
     )
     if stored.code_hash != again.code_hash:
-        found.append(f"strategy code changed: {changed} file{'s' if changed != 1 else ''}")
+        found.append(f"strategy code changed: {counted(changed, 'file')}")
     if tuple(stored.checksums) != tuple(again.checksums):
         found.append("data changed")
     if stored.config.to_dict() != again.config.to_dict():

@@ -195,8 +195,8 @@ class QualityReport:
                 yield from (self._line(row) for row in rows)
 
     def _line(self, row: SessionQuality) -> tuple[str, str, str, str, str, str]:
-        found = f"{row.findings} finding{'s' * (row.findings > 1)}" if row.findings else ""
-        gaps = f"{row.gaps} gap{'s' * (row.gaps > 1)}" if row.gaps else ""
+        found = counted(row.findings, "finding") if row.findings else ""
+        gaps = counted(row.gaps, "gap") if row.gaps else ""
         says = " · ".join(part for part in (row.note, gaps, found) if part)
         return (
             row.label,
@@ -211,7 +211,7 @@ class QualityReport:
     def summary(self) -> str:
         """The last line of the table: sessions, completeness, gaps, findings, version."""
         parts = [
-            f"{len(self.sessions):,} session{'s' * (len(self.sessions) != 1)}",
+            counted(len(self.sessions), "session"),
             f"{percent(self.completeness)} complete",
             _with_kinds("gap", self.gap_counts),
             _with_kinds("finding", self.counts),

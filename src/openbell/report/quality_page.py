@@ -245,10 +245,8 @@ def _together(row: SessionQuality) -> tuple[bool, str]:
 
 def _empty_line(rows: list[SessionQuality]) -> Line:
     expected = sum(row.expected for row in rows)
-    label, note = (
-        f"{rows[0].label} … {rows[-1].label}",
-        f"{counted(len(rows), 'session')} without any bar",
-    )
+    label = f"{rows[0].label} … {rows[-1].label}"
+    note = f"{counted(len(rows), 'session')} without any bar"
     return Line(
         f"s-{rows[0].label}", label, "", expected, 0, 0.0, percent(0.0), note, 6, [], [], []
     )

@@ -16,7 +16,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -47,15 +48,14 @@ class RecordingFolder:
                 f"`{header.id}` is no id of a recording", hint="use 4 to 64 hexadecimal digits"
             )
         place = self.root / header.id
-        try:
-            place.mkdir(parents=True)
+        with _translated(place, "written"):
+            try:
+                place.mkdir(parents=True)
+            except FileExistsError:
+                raise UsageError(
+                    f"there is a recording {header.id} already", hint="give the new one another id"
+                ) from None
             _write_header(place, header)
-        except FileExistsError:
-            raise UsageError(
-                f"there is a recording {header.id} already", hint="give the new one another id"
-            ) from None
-        except OSError as error:
-            raise _unwritable(place, error) from error
         return RecordingFile(place, header, writes=True)
 
     def open(self, recording_id: str) -> "RecordingFile":
@@ -71,7 +71,8 @@ class RecordingFolder:
         place = self.root / recording_id
         if not _ID.fullmatch(recording_id) or not place.is_dir():
             raise self._none(recording_id)
-        shutil.rmtree(place)
+        with _translated(place, "deleted"):
+            shutil.rmtree(place)
 
     def _places(self) -> list[Path]:
         """The folders of recordings whose header is there: it is put in place last."""
@@ -130,27 +131,26 @@ class RecordingFile:
         if series in header.series:
             raise UsageError(f"{series} is announced already", hint="a series is announced once")
         grown = replace(header, series=(*header.series, series), added=header.added + 1)
-        try:
+        with _translated(self._path.parent, "written"):
             _write_header(self._path.parent, grown)
-        except OSError as error:
-            raise _unwritable(self._path.parent, error) from error
         self.header = grown
 
     def append(self, arrivals: Sequence[Arrival]) -> None:
         file = self._descriptor()
         data = memoryview(pack(arrivals, self._place))
-        try:
-            while data:
-                data = data[os.write(file, data) :]
-        except OSError as error:
-            os.ftruncate(file, self._place * RECORD_BYTES)
-            raise _unwritable(self._path, error) from error
+        with _translated(self._path, "written"):
+            try:
+                while data:
+                    data = data[os.write(file, data) :]
+            except OSError:
+                os.ftruncate(file, self._place * RECORD_BYTES)
+                raise
         self._place += len(arrivals)
 
     def read(self) -> Iterator[Sequence[Arrival]]:
         if not self._path.exists():
             return
-        with self._path.open("rb") as file:
+        with _translated(self._path, "read"), self._path.open("rb") as file:
             for place in count(0, _BLOCK):
                 data = file.read(_BLOCK * RECORD_BYTES)
                 if self._file is None:  # another may be writing it
@@ -164,10 +164,14 @@ class RecordingFile:
                     return
 
     def close(self) -> None:
-        if self._file is not None:
-            os.fsync(self._file)
-            os.close(self._file)
-            self._file = None
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        with _translated(self._path, "written"):
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
 
     def _descriptor(self) -> int:
         if self._file is None:
@@ -179,19 +183,22 @@ class RecordingFile:
 
 
 def _open_alone(path: Path) -> int:
-    try:
+    with _translated(path, "written"):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise _unwritable(path, error) from error
     return file
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"{path} cannot be written: {error.strerror}",
-        hint="look at the folder's rights and the room on the disk",
-    )
+@contextmanager
+def _translated(path: Path, done: str) -> Generator[None]:
+    """Turn the errors of the file system into `StoreError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be {done}: {error.strerror}",
+            hint="look at the folder's rights and the room on the disk",
+        ) from error
 
 
 def _write_header(place: Path, header: RecordingHeader) -> None:

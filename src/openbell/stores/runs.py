@@ -85,7 +85,10 @@ class RunFolder:
                 self._put_right()
                 yield
             except OSError as error:
-                raise StoreError(f"the runs in {self.root} cannot be used: {error}") from error
+                raise StoreError(
+                    f"the runs in {self.root} cannot be used: {error}",
+                    hint="look at the folder's rights and the room on the disk",
+                ) from error
 
     def _put_right(self) -> None:
         """Finish or undo what a killed writer began."""

@@ -15,6 +15,7 @@ import openbell
 from openbell.app.cli import options
 from openbell.app.cli.exits import FAILED
 from openbell.app.cli.terminal import say, say_json, say_lines
+from openbell.market.counted import counted
 from openbell.market.errors import OpenbellError
 
 Verdict = Literal["ok", "note", "wrong"]
@@ -66,7 +67,7 @@ def _print(answers: list[Answer]) -> None:
         table.add_row(one.what, Text(one.verdict, style=styles[one.verdict]), found)
     say(table)
     wrong = sum(one.verdict == "wrong" for one in answers)
-    say_lines([f"{wrong} thing{'s' * (wrong != 1)} to mend" if wrong else "all is well"])
+    say_lines([f"{counted(wrong, 'thing')} to mend" if wrong else "all is well"])
 
 
 def _look(lake: Path | None, runs: Path | None) -> Iterator[Answer]:

@@ -157,10 +157,12 @@ def export(
       openbell runs export 7f3a --to tables
     """
     from openbell.app.running import load_run
+    from openbell.app.writing import writing
     from openbell.report.export import write
 
     result = load_run(run, runs)
-    files = [str(path) for path in write(result, to, force=force)]
+    with writing(to):
+        files = [str(path) for path in write(result, to, force=force)]
     if as_json:
         say_json({"id": result.id, "files": files})
     else:
@@ -195,7 +197,7 @@ def compare(
 
     say(compare_table(found))
     seals = {one["seal"] for one in found}
-    say_lines([f"{'the same seal' if len(seals) == 1 else 'different seals'}"])
+    say_lines(["the same seal" if len(seals) == 1 else "different seals"])
 
 
 def differences(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -8,6 +8,7 @@ import typer
 from openbell.app.cli import options
 from openbell.app.cli.backtest import lake_at
 from openbell.app.cli.terminal import note
+from openbell.market.counted import counted
 
 app = typer.Typer(no_args_is_help=True, help="Let other programs read the lake.")
 
@@ -43,6 +44,8 @@ def projectx(
     served, contracts = serving.projectx(lake_at(lake).store, known)
     from openbell.bridge.projectx import serve
 
-    who = f"{len(known)} users may log in" if known else "nobody has to log in"
-    note(f"{len(contracts)} contracts on http://{host}:{port}/api; {who}; Ctrl-C ends it")
+    who = f"{counted(len(known), 'user')} may log in" if known else "nobody has to log in"
+    note(
+        f"{counted(len(contracts), 'contract')} on http://{host}:{port}/api; {who}; Ctrl-C ends it"
+    )
     serve(served, host, port)
