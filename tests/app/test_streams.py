@@ -189,9 +189,8 @@ def test_under_a_strategy_nothing_joins(tmp_path: Path) -> None:
     assert recordings(desk.lake).open(found.id).header.added == 0
 
 
-def test_the_guide_records_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LAKE", "RUNS", "RECORDINGS"):
-        monkeypatch.setenv(f"OPENBELL_{name}", str(tmp_path / name.lower()))
+@pytest.mark.usefixtures("at")
+def test_the_guide_records_as_it_says() -> None:
     guide = (ROOT / "docs/guides/record-and-replay.md").read_text(encoding="utf-8")
     code, _ = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     with venue(BITCOIN, speed=5, speak="binance") as url:
@@ -202,23 +201,32 @@ def test_the_guide_records_as_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(line.received for line in known["found"].lines[::2])
 
 
-def test_a_command_takes_more_series_from_its_standard_input(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("LAKE", "RUNS", "RECORDINGS"):
         monkeypatch.setenv(f"OPENBELL_{name}", str(tmp_path / name.lower()))
+    return tmp_path
+
+
+def recording(at: Path, url: str, *lines: str) -> "subprocess.Popen[str]":
+    """A command that records quotes, and is told some lines; some thousand items later."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "openbell.app.cli.main", "record", str(QUOTES), "--more",
+         "--from-url", url],
+        cwd=at, env=os.environ, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    grown = _arrivals(at, 20_000)
+    assert child.stdin is not None
+    child.stdin.write("".join(f"{line}\n" for line in lines))
+    child.stdin.flush()
+    _arrivals(at, grown + 60_000)
+    return child
+
+
+def test_a_command_takes_more_series_from_its_standard_input(at: Path) -> None:
     with venue(BITCOIN, speed=5, speak="binance") as url:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "openbell.app.cli.main", "record", str(QUOTES), "--more",
-             "--from-url", url],
-            cwd=tmp_path, env=os.environ, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        grown = _arrivals(tmp_path, 20_000)
-        assert child.stdin is not None
-        child.stdin.write(f"{TRADES}\nXNYS:SPY/1m\n-{MINUTES}\n")
-        child.stdin.flush()
-        _arrivals(tmp_path, grown + 60_000)
+        child = recording(at, url, str(TRADES), "XNYS:SPY/1m", f"-{MINUTES}")
         os.kill(child.pid, signal.SIGTERM)
         out, err = child.communicate(timeout=30)
     assert child.returncode == 0, err
@@ -235,6 +243,22 @@ def test_a_command_takes_more_series_from_its_standard_input(
     done = openbell("replay", f"recording:{one['id']}", "--json")
     assert done.code == 0, done.err
     assert done.json["pins"] == [f"{name}@1" for name in one["series"]]
+
+
+def test_what_a_kill_leaves_has_what_joined(at: Path) -> None:
+    with venue(BITCOIN, speed=5) as url:
+        child = recording(at, url, str(TRADES))
+        child.kill()
+        child.communicate()
+    (one,) = openbell("record", "list", "--json").json
+    shown = openbell("record", "show", one["id"], "--json").json
+    assert not shown["ended"]
+    assert shown["by_series"][str(TRADES)]["trade"] > 0
+    done = openbell("replay", f"recording:{one['id']}", "--json")
+    assert done.code == 0, done.err
+    assert f"{TRADES}@1" in done.json["pins"]
+    stored = openbell("record", "store", one["id"], "--json").json
+    assert {f"{QUOTES}@1", f"{TRADES}@1"} <= set(stored)
 
 
 def _arrivals(folder: Path, size: int) -> int:
