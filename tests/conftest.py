@@ -1,6 +1,7 @@
 """What all tests share: the data they read, and how long properties are tried."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ SHARED = "OPENBELL_SHARED_DATA"
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("nightly", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Whoever starts the tests in the background may have them ignore what our commands are told with.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _left_out = pytest.StashKey[int]()
 
