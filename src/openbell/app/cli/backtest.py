@@ -88,7 +88,7 @@ def backtest(
       openbell backtest --config runs/7f3a91c2/files/config.json --fee-per-unit 0.005
     """
     given = dict(locals())
-    at = lake_at(lake, runs=runs)
+    at = options.lake_at(lake, runs=runs)
     values = values_of(given, at)
     from openbell.app.running import prepare, run_config
 
@@ -99,14 +99,6 @@ def backtest(
     code = code_of(run)
     if code:
         raise typer.Exit(code)
-
-
-def lake_at(lake: Path | None, *, runs: Path | None = None, sweeps: Path | None = None) -> "Lake":
-    """The lake a command works on, with its folders of runs and sweeps."""
-    from openbell.app.lake import Lake, open_lake
-    from openbell.app.settings import settings
-
-    return Lake(open_lake(lake).store, settings(lake=lake, runs=runs, sweeps=sweeps))
 
 
 def values_of(given: Mapping[str, Any], at: "Lake") -> dict[str, Any]:
@@ -261,7 +253,7 @@ def sweep(
       openbell sweep rsi-reversion --on march --set n=7,14,21 --rank total_return --top 3
     """
     given = {**locals(), "set_": [], "min_quality": None, "benchmark": None}
-    at = lake_at(lake, sweeps=sweeps)
+    at = options.lake_at(lake, sweeps=sweeps)
     values = values_of(given, at)
     from openbell.app.running import prepare, sweep_config
     from openbell.backtest.sweep import parse_grid
@@ -338,7 +330,7 @@ def verify(
     """
     from openbell.app import running
 
-    at = lake_at(lake)
+    at = options.lake_at(lake)
     with working("verifying") as (progress, cancel):
         found = running.verify(run, lake=at, runs=runs, progress=progress, cancel=cancel)
     if as_json:

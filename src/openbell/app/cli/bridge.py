@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openbell.app.cli import options
-from openbell.app.cli.backtest import code_of, keep, lake_at, values_of
+from openbell.app.cli.backtest import code_of, keep, values_of
 from openbell.app.cli.terminal import note, say_json, say_lines, working
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def bridge(
       openbell bridge emaStrategy.js --on march --fill intrabar --engine pybroker
     """
     given = dict(locals())
-    at = lake_at(lake, runs=runs)
+    at = options.lake_at(lake, runs=runs)
     values = values_of(given, at)
     from openbell.app.bridging import Circuit, run_circuit
 

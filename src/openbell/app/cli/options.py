@@ -3,11 +3,14 @@
 import re
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from openbell.market.errors import UsageError
+
+if TYPE_CHECKING:
+    from openbell.app.lake import Lake as AppLake
 
 _data = partial(typer.Option, rich_help_panel="Data")
 _run = partial(typer.Option, rich_help_panel="Run")
@@ -213,6 +216,22 @@ Config = Annotated[
         help="Settings of a run (runs/ID/files/config.json); options here come before them.",
     ),
 ]
+
+
+def lake_at(
+    lake: Path | None,
+    *,
+    runs: Path | None = None,
+    sweeps: Path | None = None,
+    recordings: Path | None = None,
+) -> "AppLake":
+    """The lake a command works on, with the folders that belong to it."""
+    from openbell.app.lake import Lake as AppLake
+    from openbell.app.lake import open_lake
+    from openbell.app.settings import settings
+
+    known = settings(lake=lake, runs=runs, sweeps=sweeps, recordings=recordings)
+    return AppLake(open_lake(lake).store, known)
 
 
 def session_hours(text: str) -> tuple[str, str]:

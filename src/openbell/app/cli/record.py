@@ -4,8 +4,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,17 +13,22 @@ from typer.core import TyperGroup
 
 from openbell.app.cli import options
 from openbell.app.cli.exits import FAILED, INTERRUPTED, exit_code
-from openbell.app.cli.terminal import complain, note, say, say_json, say_lines
+from openbell.app.cli.recording_lines import (
+    as_dict,
+    ending,
+    shown,
+    table_of,
+    words_of,
+)
+from openbell.app.cli.terminal import complain, note, say, say_json, say_lines, stoppable
 from openbell.market.counted import counted
 from openbell.market.errors import OpenbellError, UsageError
-from openbell.market.moments import SECOND_NS, iso, parse_moment
-from openbell.market.progress import CancelToken
+from openbell.market.moments import iso, parse_moment
 
 if TYPE_CHECKING:
     from openbell.app.lake import Lake
-    from openbell.app.recording import Asked, Recorded
+    from openbell.app.recording import Asked
     from openbell.app.streams import Streams
-    from openbell.app.watching import Line
 
 _START = "start"
 
@@ -137,7 +141,7 @@ wss://stream.binance.com:9443 --for 1h
       openbell record BINANCE:BTCUSDT/quotes --from-url wss://stream.binance.com:9443 --more
     """
     given = dict(locals())
-    at = lake_at(lake, recordings, runs)
+    at = options.lake_at(lake, recordings=recordings, runs=runs)
     asked = _asked(given, at)
     from openbell.app.recording import begin, record
 
@@ -145,7 +149,7 @@ wss://stream.binance.com:9443 --for 1h
     header = begin(asked)
     note(f"recording {header.id} until {iso(header.end_ns)}")
     try:
-        with stoppable() as cancel, _shown() as tell:
+        with stoppable(signal.SIGTERM) as cancel, shown() as tell:
             found = record(
                 header, asked, at, strategy=chosen, cancel=cancel, tell=tell,
                 begun=_listen if more else lambda _: None,
@@ -188,14 +192,6 @@ def _hear(streams: "Streams", lines: Iterable[str]) -> None:
                 note(f"{series} is recorded from now on")
         except OpenbellError as error:
             complain(error.message, error.hint)
-
-
-def lake_at(lake: Path | None, recordings: Path | None, runs: Path | None = None) -> "Lake":
-    """The lake, with the recordings and runs that belong to it."""
-    from openbell.app.lake import Lake, open_lake
-    from openbell.app.settings import settings
-
-    return Lake(open_lake(lake).store, settings(lake=lake, recordings=recordings, runs=runs))
 
 
 def _asked(given: dict[str, Any], at: "Lake") -> "Asked":
@@ -254,116 +250,6 @@ def _strategy(given: dict[str, Any], asked: "Asked", at: "Lake") -> Any:
     return prepare(values)
 
 
-@contextmanager
-def stoppable() -> Iterator[CancelToken]:
-    """A token that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once."""
-    token = CancelToken()
-    if threading.current_thread() is not threading.main_thread():
-        yield token
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(_number: int, _frame: Any) -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        note("ending; press Ctrl-C again to stop at once")
-        token.cancel()
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield token
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _shown() -> Iterator[Any]:
-    """What shows how far it is: a table in a terminal, else a line now and then; on stderr."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    from rich.live import Live
-
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-        yield lambda lines: live.update(table_of(lines, title="LIVE"), refresh=True)
-
-
-class _Lines:
-    """Notes a line a series every so many calls; the watch calls some times a second."""
-
-    _EVERY = 50
-
-    def __init__(self) -> None:
-        self._calls = 0
-
-    def __call__(self, lines: Sequence["Line"]) -> None:
-        self._calls += 1
-        if self._calls % self._EVERY == 0:
-            for line in lines:
-                note(f"live {'   '.join(_cells(line))}")
-
-
-_COLUMNS = ("series", "received", "withheld", "last", "complete", "source")
-
-
-def table_of(lines: Sequence["Line"], *, title: str = "") -> Any:
-    """A row a series: how far it is."""
-    from rich.table import Table
-
-    table = Table(*_COLUMNS, title=title or None)
-    for line in lines:
-        table.add_row(*_cells(line))
-    return table
-
-
-def _cells(line: "Line") -> list[str]:
-    from openbell.quality.report import percent
-
-    withheld = {**line.withheld, **({"no wholes": line.left_out} if line.left_out else {})}
-    complete = "–" if line.completeness is None else percent(line.completeness)
-    last = f"{iso(line.last_ns // SECOND_NS * SECOND_NS)[11:]}" if line.last_ns else "–"
-    return [
-        line.series, f"{line.received:,}", _words(withheld) or "none", last, complete,
-        _words(line.noted) or "steady",
-    ]  # fmt: skip
-
-
-def _words(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
-
-
-def ending(found: "Recorded") -> Iterator[str]:
-    """What a person wants to know of a recording that has ended, and what to do next."""
-    from openbell.replay.tape import short_seal
-
-    yield f"recorded {found.id}" + "".join(
-        f" · {label} {short_seal(digest)}" for label, digest in found.digests.items()
-    )
-    if found.versions:
-        yield f"in the lake: {', '.join(str(version.pin) for version in found.versions)}"
-    if found.run is not None:
-        yield f"run {found.run.id} {found.run.status}, seal {short_seal(found.run.seal)}"
-        yield f"next: openbell parity {found.run.id} RUN (see: openbell runs list)"
-    yield f"next: openbell replay recording:{found.id}"
-
-
-def as_dict(found: "Recorded") -> dict[str, Any]:
-    """What a recording came to, JSON-ready."""
-    return {
-        "id": found.id,
-        "series": [line.to_dict() for line in found.lines],
-        "digests": found.digests,
-        "versions": [str(version.pin) for version in found.versions],
-        "run": found.run.result.summary() if found.run is not None else None,
-        "error": str(found.error) if found.error is not None else None,
-    }
-
-
 @app.command("list")
 def list_(recordings: Recordings = None, as_json: options.Json = False) -> None:
     """List recordings, newest first.
@@ -374,7 +260,7 @@ def list_(recordings: Recordings = None, as_json: options.Json = False) -> None:
     """
     from openbell.app import recorded
 
-    at = lake_at(None, recordings)
+    at = options.lake_at(None, recordings=recordings)
     found = [recorded.summary(h) for h in recorded.recordings(at).list_recordings()]
     if as_json:
         say_json(found)
@@ -400,7 +286,9 @@ def show(recording: Id, recordings: Recordings = None, as_json: options.Json = F
     """
     from openbell.app import recorded
 
-    found = recorded.about(recorded.recordings(lake_at(None, recordings)).open(recording))
+    found = recorded.about(
+        recorded.recordings(options.lake_at(None, recordings=recordings)).open(recording)
+    )
     if as_json:
         say_json(found)
         return
@@ -410,7 +298,7 @@ def show(recording: Id, recordings: Recordings = None, as_json: options.Json = F
         [
             f"recording {found['id']} from {found['source']}, {ended}",
             f"{found['start']} → {found['last_receipt']}, {found['arrivals']:,} arrivals",
-            *(f"{name}: {_words(counts) or 'nothing'}" for name, counts in by_series),
+            *(f"{name}: {words_of(counts) or 'nothing'}" for name, counts in by_series),
             f"checksum {found['checksum']}",
         ]
     )
@@ -431,7 +319,7 @@ def store(
     """
     from openbell.app import recorded
 
-    at = lake_at(lake, recordings)
+    at = options.lake_at(lake, recordings=recordings)
     versions = recorded.bring_in(at, recorded.recordings(at).open(recording))
     if as_json:
         say_json([str(version.pin) for version in versions])

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from openbell.app.cli import options
-from openbell.app.cli.backtest import lake_at
 from openbell.app.cli.terminal import note
 from openbell.market.counted import counted
 
@@ -41,7 +40,7 @@ def projectx(
     from openbell.app import serving
 
     known = serving.read_users(users) if users else None
-    served, contracts = serving.projectx(lake_at(lake).store, known)
+    served, contracts = serving.projectx(options.lake_at(lake).store, known)
     from openbell.bridge.projectx import serve
 
     who = f"{counted(len(known), 'user')} may log in" if known else "nobody has to log in"

@@ -1,5 +1,6 @@
 """`openbell system`: play what a session configuration asks for; see and control what runs."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,16 +9,17 @@ import typer
 
 from openbell.app.cli import options
 from openbell.app.cli.exits import INTERRUPTED, exit_code
-from openbell.app.cli.record import (
-    Recordings,
-    as_dict,
-    ending,
-    how_long,
-    lake_at,
+from openbell.app.cli.record import Recordings, how_long
+from openbell.app.cli.recording_lines import as_dict, ending, table_of
+from openbell.app.cli.terminal import (
+    complain,
+    note,
+    say,
+    say_json,
+    say_lines,
     stoppable,
-    table_of,
+    working,
 )
-from openbell.app.cli.terminal import complain, note, say, say_json, say_lines, working
 from openbell.market.counted import counted
 from openbell.market.errors import OpenbellError, UsageError
 from openbell.market.moments import iso
@@ -184,7 +186,7 @@ def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
     from openbell.app.recording import begin, check
     from openbell.app.systems import live_not_done, resolve_live
 
-    at = lake_at(given["lake"], given["recordings"])
+    at = options.lake_at(given["lake"], recordings=given["recordings"])
     asked = resolve_live(config, at, given["from_url"], given["ask_url"])
     asked = replace(asked, **how_long(given["for_"], given["until"]))
     config = replace(config, not_done=(*config.not_done, *live_not_done(config, asked, at)))
@@ -222,7 +224,7 @@ def _play_live(player: "LivePlayer", at: "Lake", folder: Path) -> "Recorded":
 
     name = player.header.id
     try:
-        with stoppable() as cancel:
+        with stoppable(signal.SIGTERM) as cancel:
             return player.record(at, folder, cancel)
     except BaseException as error:
         if name in [header.id for header in recordings(at).list_recordings()]:
@@ -352,7 +354,7 @@ def _arrived(one: dict[str, Any]) -> str:
     """What came of a live series."""
     counts = {**one["withheld"], **one["noted"]}
     if one["left_out"]:
-        counts["no wholes"] = one["left_out"]
+        counts["not whole"] = one["left_out"]
     words = [f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items()]
     return ", ".join([f"{one['received']:,} received", *words])
 

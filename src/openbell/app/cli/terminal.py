@@ -102,7 +102,7 @@ def working(what: str) -> Iterator[tuple[Progress, CancelToken]]:
     The first Ctrl-C asks the work to stop at its next safe point, a second one stops it at once.
     Without a terminal nothing is shown.
     """
-    with _interruptible() as token:
+    with stoppable() as token:
         if not sys.stderr.isatty():
             yield silent, token
             return
@@ -129,23 +129,29 @@ def _bar(what: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def _interruptible() -> Iterator[CancelToken]:
+def stoppable(*also: signal.Signals) -> Iterator[CancelToken]:
+    """A token that Ctrl-C sets, and any signal of `also`; a second one stops at once."""
     token = CancelToken()
     if threading.current_thread() is not threading.main_thread():
         yield token
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *also)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def stop(_number: int, _frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
+        restore()
         note("stopping at the next safe point; press Ctrl-C again to stop at once")
         token.cancel()
 
-    signal.signal(signal.SIGINT, stop)
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield token
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def confirm(question: str, *, yes: bool, instead: str) -> None:
