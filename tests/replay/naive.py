@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from math import isfinite, nan
 from typing import Any, NamedTuple
 
@@ -162,7 +163,7 @@ class Expected:
             row.verdict in _PASSED and turn.close_ns - MINUTE_NS <= row.known_ns < _NEVER
             for k in own
             for row in self.rows[k]
-            if row.arrival.receipt_ns <= closed_ns
+            if row.turn == turn and row.arrival.receipt_ns <= closed_ns
         )
         assert turn.cause == (2 if self.stopped_ns < closed_ns else not is_near), turn
 
@@ -263,21 +264,28 @@ class Expected:
         """
         assert all(len(moments) <= self.rules.retries + 1 for moments in asked.values())
         grace_ns, again_ns = (round(s * SECOND_NS) for s in (self.rules.grace_s, self.rules.ask_s))
-        for k, series in enumerate(self.series):
-            if not series.is_bars or any(n.series == k and n.what == CANCELLED for n in self.notes):
-                continue
+        for k in (k for k, series in enumerate(self.series) if series.is_bars):
             passed = [row.arrival for row in self.rows[k] if row.verdict in _PASSED]
             there = {a.venue_ns: a.receipt_ns for a in reversed(passed)}
+            away = self._away(k)
             for turn in (turn for turn in self.turns if turn.calendar == self.calendars[k]):
                 for start_ns in turn.starts:
                     end_ns = min(start_ns + MINUTE_NS, turn.close_ns)
                     due_ns = max(end_ns + grace_ns, turn.opened_ns)
-                    moments = asked.get(start_ns, [])
                     there_ns = there.get(start_ns, _NEVER)
-                    assert all(due_ns <= at <= there_ns + jitter_ns for at in moments), start_ns
-                    latest_ns = due_ns + again_ns + jitter_ns
-                    is_missing = latest_ns < min(there_ns, turn.closed_ns, self.until_ns)
-                    assert not is_missing or (moments and moments[0] <= latest_ns), start_ns
+                    latest_ns = min(due_ns + again_ns, turn.close_ns + grace_ns) + jitter_ns
+                    moments = asked.get(start_ns, [])
+                    for at_ns in moments:
+                        assert due_ns <= at_ns <= there_ns + jitter_ns, start_ns
+                        assert not any(a + jitter_ns < at_ns < b for a, b in away), start_ns
+                    if not away and latest_ns < min(there_ns, turn.closed_ns, self.until_ns):
+                        assert min(moments, default=_NEVER) <= latest_ns, start_ns
+
+    def _away(self, series: int) -> list[tuple[int, int]]:
+        """From when to when a series was cancelled."""
+        own = [n for n in self.notes if n.series == series and n.what in (REGISTERED, CANCELLED)]
+        moments = [note.receipt_ns for note in own]
+        return list(zip_longest(moments[::2], moments[1::2], fillvalue=_NEVER))
 
     # What is told
 

@@ -178,7 +178,8 @@ class Live:
         self.scene, self.simulation, self.kept = scene, simulation, Kept(head)
         self.capacity = chance.choice([1, 2, 30, 10_000])
         self.intake = Intake(self.kept, begin_ns, simulation, capacity=self.capacity)
-        self.asker = Asker(self.intake, Books(simulation), simulation)
+        self.books = Books(self.intake, simulation)
+        self.asker = Asker(self.intake, self.books, simulation)
         self.asked: dict[int, list[int]] | None = {} if chance.random() < 0.5 else None
         asks = self._ask if self.asked is not None else None
         self.system = System(
@@ -227,6 +228,7 @@ class Live:
             worker.join(5000)
             assert not worker.is_alive(), worker.name
         self._require_recorded()
+        self._require_fetched()
 
     def _require_recorded(self) -> None:
         """All that was pushed is in the recording, in order, received when it was pushed."""
@@ -241,6 +243,14 @@ class Live:
                 assert at_ns < began_ns + JITTER_NS or not self.scene.is_hurried, "late"
         waited = Counter(a.receipt_ns for a in arrivals if a.what not in OTHERS)
         assert max(waited.values(), default=0) <= self.capacity
+
+    def _require_fetched(self) -> None:
+        """All that was asked for is fetched within a minute."""
+        until_ns = self.kept.arrivals[-1].receipt_ns
+        for start_ns, moments in (self.asked or {}).items():
+            fetched = self.books.fetched.get(start_ns, [])
+            for at_ns in (at_ns for at_ns in moments if at_ns + MINUTE_NS < until_ns):
+                assert any(-JITTER_NS < f - at_ns < MINUTE_NS for f in fetched), "asked in vain"
 
     def _ask(self, series: Series, start_ns: int, end_ns: int) -> None:
         assert self.asked is not None

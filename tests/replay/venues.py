@@ -222,12 +222,21 @@ class Venue:
 
 
 class Books:
-    """Real bars, to be asked for again; not always there."""
+    """Real bars, to be asked for again; not always there.
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    Attributes
+    ----------
+    fetched
+        When each bar was fetched, or should have been, by its start.
+    """
+
+    def __init__(self, intake: Intake, simulation: Simulation) -> None:
+        self.fetched: dict[int, list[int]] = {}
+        self._intake, self._simulation = intake, simulation
 
     def bars(self, series: Series, start_ns: int, end_ns: int) -> Bars:
+        for each_ns in range(start_ns, end_ns, MINUTE_NS):
+            self.fetched.setdefault(each_ns, []).append(self._intake.now_ns())
         self._simulation.sleep(self._simulation.chance.random() * 3)
         if self._simulation.chance.random() < 0.5:
             raise UnavailableError("the venue does not answer")
