@@ -9,6 +9,7 @@ from openbell.app.recorded import replay_recording
 from openbell.backtest.config import check_session, configured_calendars
 from openbell.backtest.live import recording_id
 from openbell.market.errors import UsageError
+from openbell.market.instrument import Pin
 from openbell.market.moments import SECOND_NS, is_date
 from openbell.replay.pacing import Pace
 from openbell.replay.system import ReplayPlan, System
@@ -83,23 +84,19 @@ def replay(  # noqa: PLR0913  # what is played, and how
         }  # fmt: skip
         return replay_recording(at, refs[0], asked, pace=pace)
     pins = tuple(at.store.resolve(at.playable(ref)) for ref in refs)
-    require_forward(start, end)
-    # Dates bound the replay as session labels: configured hours may begin before the calendar's.
-    labels = (start if is_date(start) else "", end if is_date(end) else "")
-    moments = ("" if labels[0] else start, "" if labels[1] else end)
-    spans = [bounds(pin.series.instrument, *moments) for pin in pins]
     hours_of_day = (session_start, session_end)
     if not any(hours_of_day):
         hours_of_day = (at.settings.session_start, at.settings.session_end)
     check_session(*hours_of_day)
-    infos = [info for pin in pins if (info := at.store.info(pin)).rows]
-    if not infos:
-        raise UsageError("nothing is stored of what is to be played", hint="openbell data list")
-    before_all_ns = min(i.first_ns for i in infos) - 1  # the first tick is released, too
+    require_forward(start, end)
+    # Dates bound the replay as session labels: configured hours may begin before the calendar's.
+    labels = (start if is_date(start) else "", end if is_date(end) else "")
+    moments = ("" if labels[0] else start, "" if labels[1] else end)
+    start_ns, end_ns = _stored(at, pins, *moments)
     plan = ReplayPlan(
         pins=pins,
-        start_ns=max(before_all_ns, min(span[0] for span in spans)),
-        end_ns=min(max(i.last_ns for i in infos) + 1, max(span[1] for span in spans)),
+        start_ns=start_ns,
+        end_ns=end_ns,
         labels=labels,
         extended=hours == "extended",
         derived=tuple(derived) or at.settings.derived,
@@ -110,6 +107,19 @@ def replay(  # noqa: PLR0913  # what is played, and how
         retries=retries if retries is not None else 5 * at.settings.retry_missing,
     )
     return System(at.store, plan, {}, pace=pace)
+
+
+def _stored(at: Lake, pins: Sequence[Pin], start: str, end: str) -> tuple[int, int]:
+    """What lies between two moments of all that is stored of the pins."""
+    infos = [info for pin in pins if (info := at.store.info(pin)).rows]
+    if not infos:
+        raise UsageError("nothing is stored of what is to be played", hint="openbell data list")
+    spans = [bounds(pin.series.instrument, start, end) for pin in pins]
+    before_all_ns = min(i.first_ns for i in infos) - 1  # the first tick is released, too
+    return (
+        max(before_all_ns, min(span[0] for span in spans)),
+        min(max(i.last_ns for i in infos) + 1, max(span[1] for span in spans)),
+    )
 
 
 def _refuse(**asked: object) -> None:
