@@ -147,7 +147,7 @@ class Lake:
         source = wiring.frame_source(_frame(table), Series.parse(series), _file_options(options))
         report = import_files(source, self._for_writing()).series[0]
         if report.version is None:
-            raise UsageError("the table has no rows")
+            raise UsageError("the table has no rows", hint="look at what was read into it")
         return report.version
 
     def _for_writing(self, *, dry_run: bool = False) -> Store:

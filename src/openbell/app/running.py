@@ -137,7 +137,10 @@ def verify(
         loaded = _again(stored)
     again = _run_again(stored, loaded, at, progress, cancel)
     if again.status == "interrupted":
-        raise UsageError(f"run {stored.id} was not verified: the second run was interrupted")
+        raise UsageError(
+            f"run {stored.id} was not verified: the second run was interrupted",
+            hint="run the command again, and let it end",
+        )
     return compare_runs(stored, replace(again, config=stored.config))
 
 
@@ -281,9 +284,13 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         values = orjson.loads(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="look at its name and who may read it"
+        ) from error
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
+        raise UsageError(
+            f"{path} is no JSON: {error}", hint="every run keeps one: runs/ID/files/config.json"
+        ) from error
     if not isinstance(values, dict):
         raise UsageError(f"{path} holds no settings", hint='write {"strategy": …, "on": [ … ]}')
     return values

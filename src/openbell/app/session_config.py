@@ -92,7 +92,9 @@ def read_session_config(path: Path | str | None) -> SessionConfig:
             f"there is no session configuration {file}", hint="look at the path"
         ) from None
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+        raise UsageError(
+            f"{file} cannot be read: {error.strerror}", hint="look at its name and who may read it"
+        ) from error
     if len(found) > SIZE_MAX:
         raise BadDataError(
             f"{file} is larger than {SIZE_MAX:,} bytes", hint="a session configuration is short"

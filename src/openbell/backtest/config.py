@@ -206,7 +206,10 @@ class RunConfig:
                 **given,
             )
         except (TypeError, ValueError) as error:
-            raise UsageError(f"the configuration does not fit: {error}") from None
+            raise UsageError(
+                f"the configuration does not fit: {error}",
+                hint="every run keeps one that does: runs/ID/files/config.json",
+            ) from None
 
     def deciding(self) -> dict[str, Any]:
         """The values of `to_dict` that name and seal a run; what is not configured is left out.

@@ -119,7 +119,9 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
         if not equals or not name or not values:
             raise UsageError(f"`{text}` gives no values", hint="write fast=5:20 or fast=5,10,15")
         if name in grid:
-            raise UsageError(f"`{name}` is given twice")
+            raise UsageError(
+                f"`{name}` is given twice", hint="give all its values at once: fast=5,10,15"
+            )
         grid[name] = _values(name, values)
     return grid
 
@@ -398,7 +400,10 @@ class _EventRun:
 
 def _require_done(result: RunResult) -> None:
     if result.status != "done":
-        raise RunError(f"with {dict(result.config.parameters)}: {result.error}")
+        raise RunError(
+            f"with {dict(result.config.parameters)}: {result.error}",
+            hint="run it alone with these parameters: openbell backtest",
+        )
 
 
 def _ordered(

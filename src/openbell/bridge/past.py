@@ -114,7 +114,9 @@ class Past:
         if self._resolver is not None:
             named = self._resolver(symbol)
             if named is None:
-                raise NotRecordedError(f"nothing is known of `{symbol}`")
+                raise NotRecordedError(
+                    f"nothing is known of `{symbol}`", hint="ask for a symbol the resolver names"
+                )
             return named
         if "/" in symbol:
             return symbol
@@ -139,7 +141,9 @@ class Past:
                 f"`{symbol}` trades at several venues", hint=" or ".join(str(one) for one in found)
             )
         if not found:
-            raise NotRecordedError(f"nothing is stored of `{symbol}`")
+            raise NotRecordedError(
+                f"nothing is stored of `{symbol}`", hint="see what there is: openbell data list"
+            )
         return found[0]
 
     def _widest(self, instrument: Instrument, wide: Timeframe) -> Pin:
@@ -150,7 +154,10 @@ class Past:
                 continue
             if versions := self._store.versions(series):
                 return versions[-1].pin
-        raise NotRecordedError(f"no bars are stored that {wide} bars of {instrument} are made of")
+        raise NotRecordedError(
+            f"no bars are stored that {wide} bars of {instrument} are made of",
+            hint="see what there is: openbell data list",
+        )
 
     # Reading
 

@@ -352,7 +352,9 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 7500) -> None:
     try:
         listener = socket.create_server((host, port), reuse_port=False)
     except OSError as error:
-        raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise UnavailableError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="name another port: --port"
+        ) from error
     with listener, suppress(KeyboardInterrupt):  # what SIGINT becomes once all is shut down
         server_of(app).run(sockets=[listener])
 

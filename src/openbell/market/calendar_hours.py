@@ -133,7 +133,10 @@ def with_early_closes(table: SessionTable, early: dict[str, str], zone: str) -> 
     for text, clock in early.items():
         row = np.flatnonzero(table.day == day_number(parse_date(text)))
         if not len(row):
-            raise UsageError(f"{table.calendar} has no session on {text} that could close early")
+            raise UsageError(
+                f"{table.calendar} has no session on {text} that could close early",
+                hint="look at the date",
+            )
         close[row] = moments(table.day[row], minutes(clock), zone)
         if (close[row] <= table.open_ns[row]).any():
             raise UsageError(

@@ -190,7 +190,7 @@ class Series:
         if kind not in ("trades", "quotes"):
             timeframe(kind)
         elif dot:
-            raise UsageError(f"`{text}`: {kind} come in one kind only")
+            raise UsageError(f"`{text}`: {kind} come in one kind only", hint=f"write {name}/{kind}")
         if dot and price not in PRICES:
             raise UsageError(
                 f"`{text}`: unknown price `{price}`", hint=f"use one of {', '.join(PRICES)}"
@@ -206,7 +206,9 @@ class Series:
     def timeframe(self) -> Timeframe:
         """The timeframe of its bars; raise `UsageError` for trades and quotes."""
         if not self.is_bars:
-            raise UsageError(f"{self} holds {self.kind}, which have no timeframe")
+            raise UsageError(
+                f"{self} holds {self.kind}, which have no timeframe", hint="name a series of bars"
+            )
         return timeframe(self.kind)
 
     def __str__(self) -> str:

@@ -62,13 +62,18 @@ def require_free(pins: dict[str, Pin], name: str, pin: Pin) -> None:
 def require_same_series(before: Pin, after: Pin) -> None:
     """Raise `UsageError` if two versions to be compared are not of one series."""
     if before.series != after.series:
-        raise UsageError(f"{before} and {after} are versions of different series")
+        raise UsageError(
+            f"{before} and {after} are versions of different series",
+            hint="compare two versions of one",
+        )
 
 
 def oldest_kept(now_ns: int, keep_days: float) -> int:
     """The moment before which versions are old: `keep_days` before now."""
     if not keep_days >= 0:
-        raise UsageError(f"versions cannot be kept for {keep_days:g} days")
+        raise UsageError(
+            f"versions cannot be kept for {keep_days:g} days", hint="name 0 days or more"
+        )
     return now_ns - int(keep_days * DAY_NS)
 
 
@@ -101,7 +106,9 @@ def version_of(known: Sequence[Version], pin: Pin) -> Version:
         If there is none.
     """
     if not known:
-        raise NotRecordedError(f"nothing is stored of {pin.series}")
+        raise NotRecordedError(
+            f"nothing is stored of {pin.series}", hint="see what there is: openbell data list"
+        )
     if not 1 <= pin.version <= len(known):
         raise NotRecordedError(
             f"{pin.series} has no version {pin.version}", hint=f"its newest is {known[-1].pin}"

@@ -79,7 +79,10 @@ class BinanceBars:
         try:
             return [[float(value) for value in row[:6]] for row in orjson.loads(answer)]
         except (ValueError, TypeError) as error:
-            raise RefusedError(f"{self._url} answered what are no bars: {answer[:80]!r}") from error
+            raise RefusedError(
+                f"{self._url} answered what are no bars: {answer[:80]!r}",
+                hint="look at the address",
+            ) from error
 
     def _get(self, url: str) -> Any:
         try:
@@ -90,4 +93,7 @@ class BinanceBars:
                 kind = UnavailableError if error.code in _BUSY else RefusedError
                 raise kind(f"{self._url} answered {error.code}") from error
         except (URLError, HTTPException, OSError) as error:
-            raise UnavailableError(f"{self._url} cannot be reached: {error}") from error
+            raise UnavailableError(
+                f"{self._url} cannot be reached: {error}",
+                hint="look at the address and the network",
+            ) from error

@@ -160,7 +160,7 @@ def _is_open_guessed(table: Table, reading: Reading) -> bool:
 
 def _require_sign(what: str, sign: str) -> None:
     if sign and not (len(sign) == 1 and sign.isascii()):
-        raise UsageError(f"the {what} `{sign}` is not one ASCII character")
+        raise UsageError(f"the {what} `{sign}` is not one ASCII character", hint="give one: , or ;")
 
 
 def _symbol(name: str) -> str:

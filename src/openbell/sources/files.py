@@ -87,7 +87,7 @@ def list_files(
     aside: list[str] = []
     for path in [Path(given)] if isinstance(given, Path | str) else [Path(p) for p in given]:
         if not path.exists():
-            raise UsageError(f"there is no file or folder `{path}`")
+            raise UsageError(f"there is no file or folder `{path}`", hint="look at the path")
         if path.is_file():
             taken.append(Listed(path, path.name))
             continue

@@ -35,6 +35,7 @@ _MANIFEST = "openbell"  # the key of ours in a commit's metadata
 _MONTH = "month"
 _SEQUENCE = "sequence"
 _TRIES = 50
+_RESTORE = "restore its folder from a copy, or move it away and bring the data in again"
 # What other programs may do to a table without changing its rows.
 _HARMLESS = ("CREATE TABLE", "OPTIMIZE", "VACUUM START", "VACUUM END")
 _FOREVER = "interval 36500 days"
@@ -58,7 +59,7 @@ def translated(what: object) -> Generator[None]:
         reason = str(error).strip().partition("\n")[0]
         raise StoreError(
             f"{what} is damaged or out of reach: {reason}",
-            hint="restore its folder from a copy, or move it away and bring the data in again",
+            hint=_RESTORE,
         ) from error
 
 
@@ -235,7 +236,9 @@ class SeriesTable:
                 self._foreign = f"{entry['operation']} as Delta version {entry['version']}"
         is_whole = len(entries) == newest - self._seen
         if not is_whole or list(known) != list(range(1, len(known) + 1)):
-            raise StoreError(f"{self.series} is damaged: its log lacks the manifest of a version")
+            raise StoreError(
+                f"{self.series} is damaged: its log lacks the manifest of a version", hint=_RESTORE
+            )
         self._commits = tuple(known.values())
         self._seen = newest
 

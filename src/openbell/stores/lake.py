@@ -149,7 +149,10 @@ class Lake:
         try:
             return {name: parse_pin(text) for name, text in sorted(texts.items())}
         except (UsageError, AttributeError) as error:
-            raise StoreError(f"{self._pins_file} is damaged: {error}") from error
+            raise StoreError(
+                f"{self._pins_file} is damaged: {error}",
+                hint="correct it, or bring it back from a copy",
+            ) from error
 
     def compact(self, series: Series) -> None:
         with self._writing(self._known_table(series)) as table:
@@ -299,4 +302,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(orjson.loads(text))
     except (ValueError, TypeError) as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
+        raise StoreError(
+            f"{path} is damaged: {error}", hint="correct it, or bring it back from a copy"
+        ) from error

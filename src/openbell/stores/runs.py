@@ -28,6 +28,7 @@ from openbell.stores.files import locked
 
 _ID = re.compile(r"[0-9a-f]{4,64}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_AGAIN = "restore its folder from a copy, or delete it and run it again"
 
 
 class RunFolder:
@@ -134,13 +135,13 @@ def _write(folder: Path, record: RunRecord) -> None:
 def _read(folder: Path) -> RunRecord:
     summary = _summary(folder)
     if summary.get("status") == "damaged":
-        raise StoreError(f"run {folder.name} is damaged: {summary['error']}")
+        raise StoreError(f"run {folder.name} is damaged: {summary['error']}", hint=_AGAIN)
     try:
         tables = {p.stem: _columns(p) for p in sorted((folder / "tables").iterdir())}
         files = {p.name: p.read_bytes().decode() for p in sorted((folder / "files").iterdir())}
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
-        raise StoreError(f"run {folder.name} is damaged: {reason}") from error
+        raise StoreError(f"run {folder.name} is damaged: {reason}", hint=_AGAIN) from error
     return RunRecord(folder.name, summary, tables, files)
 
 
