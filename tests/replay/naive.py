@@ -6,10 +6,9 @@ arrived before. When sessions opened and closed is read off the tape, and then j
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 from math import isfinite, nan
 from typing import Any, NamedTuple
 
@@ -43,8 +42,8 @@ _KIND = {BAR: kernels.BAR, ASKED: kernels.BAR, TRADE: kernels.TRADE, QUOTE: kern
 _SIZE = {BAR: 4, ASKED: 4, TRADE: 1, QUOTE: 2}
 _WIDTH = {BAR: 5, ASKED: 5, TRADE: 3, QUOTE: 4}
 _NOTES = {DISCONNECTED: "disconnected", SILENT: "silent", FAILED: "failed"}
-_PASSED = ("accepted", "late")
-_NEVER = END_OF_TIME_NS
+PASSED = ("accepted", "late")
+NEVER = END_OF_TIME_NS
 
 
 class Turn(NamedTuple):
@@ -54,8 +53,8 @@ class Turn(NamedTuple):
     calendar: int
     open_ns: int
     close_ns: int
-    opened_ns: int = _NEVER
-    closed_ns: int = _NEVER
+    opened_ns: int = NEVER
+    closed_ns: int = NEVER
     cause: int = 0
 
     @property
@@ -71,7 +70,7 @@ class Row(NamedTuple):
     turn: Turn | None
     verdict: str
     moment_ns: int
-    known_ns: int = _NEVER
+    known_ns: int = NEVER
 
 
 @dataclass
@@ -131,8 +130,8 @@ class Expected:
 
     @cached_property
     def stopped_ns(self) -> int:
-        """When the run was stopped; `_NEVER` if it was not."""
-        return next((a.receipt_ns for a in self.kept.arrivals if a.what == STOPPED), _NEVER)
+        """When the run was stopped; `NEVER` if it was not."""
+        return next((a.receipt_ns for a in self.kept.arrivals if a.what == STOPPED), NEVER)
 
     @cached_property
     def until_ns(self) -> int:
@@ -160,7 +159,7 @@ class Expected:
         closed_ns = self._closed_ns(turn, own, latest_ns)
         assert turn.closed_ns == min(closed_ns, self.stopped_ns), turn
         is_near = any(
-            row.verdict in _PASSED and turn.close_ns - MINUTE_NS <= row.known_ns < _NEVER
+            row.verdict in PASSED and turn.close_ns - MINUTE_NS <= row.known_ns < NEVER
             for k in own
             for row in self.rows[k]
             if row.turn == turn and row.arrival.receipt_ns <= closed_ns
@@ -173,7 +172,7 @@ class Expected:
         changes = [n for n in self.notes if n.series in own and n.what in (REGISTERED, CANCELLED)]
         while True:
             told = {k for k in own if self.series[k].is_bars} or own
-            passed_ns = max((self._passed_ns(k, turn) for k in told), default=_NEVER)
+            passed_ns = max((self._passed_ns(k, turn) for k in told), default=NEVER)
             closed_ns = max(passed_ns, turn.close_ns, turn.opened_ns + 1, changed_ns)
             closed_ns = min(closed_ns, latest_ns)
             if not changes or closed_ns < changes[0].receipt_ns:
@@ -191,7 +190,7 @@ class Expected:
                 if row.moment_ns >= over_ns and row.arrival.receipt_ns > turn.opened_ns
                 if row.verdict not in ("unregistered", "corrupt", "future")
             ),
-            default=_NEVER,
+            default=NEVER,
         )
 
     # Items
@@ -204,11 +203,11 @@ class Expected:
             moment_ns = min(moment_ns, turn.close_ns) if turn else moment_ns
         verdict = "unregistered"
         if is_registered:
-            passed = [row.arrival for row in rows if row.verdict in _PASSED]
+            passed = [row.arrival for row in rows if row.verdict in PASSED]
             verdict = self._verdict(arrival, turn, moment_ns, passed)
         row = Row(arrival, turn, verdict, moment_ns)
-        if verdict in _PASSED and turn is not None and turn.opened_ns < _NEVER:
-            before_ns = max((r.known_ns for r in rows if r.known_ns < _NEVER), default=0)
+        if verdict in PASSED and turn is not None and turn.opened_ns < NEVER:
+            before_ns = max((r.known_ns for r in rows if r.known_ns < NEVER), default=0)
             known_ns = max(arrival.receipt_ns, moment_ns, turn.opened_ns + 1, before_ns)
             row = row._replace(known_ns=known_ns)
         rows.append(row)
@@ -252,41 +251,6 @@ class Expected:
         is_stale = arrival.what == QUOTE and age_ns > round(self.rules.stale_s * SECOND_NS)
         return "stale" if is_stale else "accepted"
 
-    def require_asked(self, asked: Mapping[int, list[int]], jitter_ns: int) -> None:
-        """What was missing when it was due was asked for, soon and not too often; nothing else.
-
-        Parameters
-        ----------
-        asked
-            When each bar was asked for, by its start.
-        jitter_ns
-            The most by which that may be later than it was decided.
-        """
-        assert all(len(moments) <= self.rules.retries + 1 for moments in asked.values())
-        grace_ns, again_ns = (round(s * SECOND_NS) for s in (self.rules.grace_s, self.rules.ask_s))
-        for k in (k for k, series in enumerate(self.series) if series.is_bars):
-            passed = [row.arrival for row in self.rows[k] if row.verdict in _PASSED]
-            there = {a.venue_ns: a.receipt_ns for a in reversed(passed)}
-            away = self._away(k)
-            for turn in (turn for turn in self.turns if turn.calendar == self.calendars[k]):
-                for start_ns in turn.starts:
-                    end_ns = min(start_ns + MINUTE_NS, turn.close_ns)
-                    due_ns = max(end_ns + grace_ns, turn.opened_ns)
-                    there_ns = there.get(start_ns, _NEVER)
-                    latest_ns = min(due_ns + again_ns, turn.close_ns + grace_ns) + jitter_ns
-                    moments = asked.get(start_ns, [])
-                    for at_ns in moments:
-                        assert due_ns <= at_ns <= there_ns + jitter_ns, start_ns
-                        assert not any(a + jitter_ns < at_ns < b for a, b in away), start_ns
-                    if not away and latest_ns < min(there_ns, turn.closed_ns, self.until_ns):
-                        assert min(moments, default=_NEVER) <= latest_ns, start_ns
-
-    def _away(self, series: int) -> list[tuple[int, int]]:
-        """From when to when a series was cancelled."""
-        own = [n for n in self.notes if n.series == series and n.what in (REGISTERED, CANCELLED)]
-        moments = [note.receipt_ns for note in own]
-        return list(zip_longest(moments[::2], moments[1::2], fillvalue=_NEVER))
-
     # What is told
 
     @property
@@ -298,7 +262,7 @@ class Expected:
             for row in self.rows[k]:
                 is_known = row.known_ns <= self.until_ns
                 name = {"accepted": "played"}.get(row.verdict, row.verdict)
-                own[name if is_known or row.verdict not in _PASSED else "waiting"] += 1
+                own[name if is_known or row.verdict not in PASSED else "waiting"] += 1
             found[str(series)] = own
         return found
 
@@ -346,7 +310,7 @@ class Expected:
                 for nth, code in enumerate(self.system.plan.derived, 1):
                     yield from self._derived(k, shown, nth, timeframe(code).width_ns)
             for row in rows:
-                if row.verdict not in _PASSED:
+                if row.verdict not in PASSED:
                     yield from self._aside(row.arrival, _CODES[row.verdict])
         for note in self.notes:
             yield from self._aside(note, 0)

@@ -39,6 +39,7 @@ from openbell.replay.system import System
 from openbell.stores.memory import MemoryStore
 from tests.replay.living import CLOSE_NS, OPEN_NS, Kept, half_hours, header, replayed
 from tests.replay.naive import Expected, require_as_expected
+from tests.replay.naive_asking import require_asked
 from tests.replay.playing import blocks
 from tests.replay.simulation import PART, Simulation, again, parts, seeds
 from tests.replay.venues import EURO, GOLD, ROUGH, SPY, Books, Odds, Venue, items
@@ -330,7 +331,7 @@ def require_same(lived: Lived) -> None:
     expected = Expected(lived.kept, system, np.concatenate(words))
     require_as_expected(expected)
     if lived.asked is not None and lived.scene.is_hurried:
-        expected.require_asked(lived.asked, JITTER_NS)
+        require_asked(expected, lived.asked, JITTER_NS)
     for one in story:
         if not one.roll:
             assert repr(expected.seen(one.time_ns)) == one.shown
