@@ -121,3 +121,11 @@ def test_a_header_that_is_none_is_named(tmp_path: Path) -> None:
 def test_an_id_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no id"):
         RecordingFolder(tmp_path).create(header(name))
+
+
+def test_arrivals_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreError, match=r"arrivals\.bin cannot be read: Is a directory"):
+        list(RecordingFolder(tmp_path).open("3f9a02c1").read())
