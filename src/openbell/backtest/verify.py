@@ -69,6 +69,11 @@ def compare_runs(stored: RunResult, again: RunResult) -> Verification:
         if not same:
             text = "nothing to verify: the run was interrupted before its first session closed"
         return Verification(is_same=same > 0, text=text, seal=stored.seal, causes=causes)
+    return _difference(stored, again, causes)
+
+
+def _difference(stored: RunResult, again: RunResult, causes: tuple[str, ...]) -> Verification:
+    """The first decision that differs, or that only data or settings do."""
     at, label = _first_session(stored, again)
     before, after = _first_entry(stored, again, at)
     entry = before or after
