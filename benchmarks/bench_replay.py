@@ -181,7 +181,17 @@ def playing(quick: bool) -> list[Row]:
             f"({figure / bare:.2f} of the floor; requirement: 10,000 bars/s)"
         )
         found.append(Row(GROUP, line, figure, "M bars/s", target, COMMAND))
-    return found
+    return [*found, waiting(data)]
+
+
+def waiting(data: Data) -> Row:
+    """How long a consumer that reads every bar waits for sessions to be prepared."""
+    system = data.system()
+    began = time.perf_counter()
+    take_bars(system)
+    share = 100.0 * system.prefetch_wait_s / (time.perf_counter() - began)
+    line = f"waiting for prefetch, of a replay of 10 instruments × {len(system.agenda.sessions)} sessions"
+    return Row(GROUP, line, share, "%", "", COMMAND)
 
 
 def upkeep(quick: bool) -> list[Row]:

@@ -11,7 +11,7 @@ from tests.commands import openbell
 
 OTHER = "ARCX:SPY/1m"
 DAY = ("--from", "2011-03-14", "--to", "2011-03-15")
-WORDS = "XNYS:SPY/1m: 39 bars were missing when they were due; 39 filled from ARCX:SPY/1m@1, 0 left"
+WORDS = "XNYS:SPY/1m: 39 bars missing when due; 39 filled from ARCX:SPY/1m@1, 0 left"
 
 
 @pytest.fixture

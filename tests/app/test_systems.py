@@ -416,7 +416,7 @@ def test_missing_bars_are_filled_and_that_is_said(spy: Path, place: Path) -> Non
     said = openbell("system", "start", "fill.json", "--lake", str(place / "holed"))
     assert "fills missing bars from ARCX:SPY/1m" in said.out
     assert "XNYS closed   390 bars   100.0 % complete" in said.out
-    assert "39 bars were missing when they were due; 39 filled from ARCX:SPY/1m@1" in said.out
+    assert "39 bars missing when due; 39 filled from ARCX:SPY/1m@1" in said.out
 
 
 def test_start_prints_json_for_programs(spy: Path, file: Path) -> None:

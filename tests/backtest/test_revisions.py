@@ -78,8 +78,8 @@ def test_a_strategy_is_told_of_revisions_after_fills_and_before_bars(lake: ob.La
     assert keys == sorted(keys)
     late = [now - start for kind, now, start in events if kind == "revision"]
     assert min(late) == 2 * MINUTE_NS
-    (line,) = [w for w in run.result.warnings if "missing when they were due" in w]
-    assert line.startswith("XNYS:SPY/1m: 60 bars were missing when they were due; 60 filled from")
+    (line,) = [w for w in run.result.warnings if "missing when due" in w]
+    assert line.startswith("XNYS:SPY/1m: 60 bars missing when due; 60 filled from")
     assert run.result.completeness == 1.0
 
 

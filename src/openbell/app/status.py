@@ -164,7 +164,9 @@ def ask(folder: Path, what: Ask, *, wait_s: float = 5.0) -> dict[str, Any]:
                 raise UsageError(answered["refused"], hint=answered["hint"])
             return {**status, "is_alive": True}
         if not _is_held(folder):
-            raise NotRecordedError("the system ended before it answered")
+            raise NotRecordedError(
+                "the system ended before it answered", hint="openbell system status says how"
+            )
     raise ReplayError(
         f"the system did not answer within {wait_s:g} s", hint="openbell system status"
     )

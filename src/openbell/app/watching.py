@@ -35,7 +35,7 @@ class Line:
     noted
         Notes of its source, by name: disconnected, silent, failed.
     left_out
-        Bars built here that were no wholes.
+        Bars built here that were not whole.
     last_ns
         The venue's time of the last item; 0 before the first.
     completeness

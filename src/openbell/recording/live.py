@@ -36,6 +36,7 @@ from openbell.market.ticks import Quotes, Trade, Trades
 from openbell.ports import Data, Manifest, Recording, Store, Version
 
 BUILT = "1m"
+_SETTLE_NS = SECOND_NS  # how long after its end the clock waits before it finishes a bar
 
 
 def with_bars(series: Sequence[Series]) -> tuple[Series, ...]:
@@ -62,8 +63,6 @@ class Collector:
     skew_s
         How far the venue's clock may be ahead. A trade that is further ahead goes into no bar, as
         it is withheld from replays.
-    settle_s
-        How long after its end the clock waits before it finishes a bar.
     calendars
         Calendars to use instead of the venue's own, by instrument name.
     """
@@ -73,11 +72,10 @@ class Collector:
         built: Iterable[Series] = (),
         *,
         skew_s: float = 1.0,
-        settle_s: float = 1.0,
         calendars: Mapping[str, Calendar] | None = None,
     ) -> None:
         self._received: dict[Series, Received] = {}
-        self._skew_ns, self._settle_ns = round(skew_s * SECOND_NS), round(settle_s * SECOND_NS)
+        self._skew_ns = round(skew_s * SECOND_NS)
         self._made: dict[Series, _Made] = {}
         for series in built:
             self.build(series, (calendars or {}).get(str(series.instrument)))
@@ -91,7 +89,7 @@ class Collector:
     def due_ns(self) -> int:
         """When a bar is finished by the clock; `END_OF_TIME_NS` if none is begun."""
         ends = (made.end_ns for made in self._made.values())
-        return min((end_ns + self._settle_ns for end_ns in ends if end_ns), default=END_OF_TIME_NS)
+        return min((end_ns + _SETTLE_NS for end_ns in ends if end_ns), default=END_OF_TIME_NS)
 
     def collect(self, arrivals: Sequence[Arrival], series: Sequence[Series]) -> list[Arrival]:
         """The bars that are received with the arrivals of one instant.
@@ -112,7 +110,7 @@ class Collector:
             if (made := self._made.get(one)) is not None:
                 bars += made.take(arrival, receipt_ns + self._skew_ns)
         for made in self._made.values():
-            bars += made.over(receipt_ns - self._settle_ns)
+            bars += made.over(receipt_ns - _SETTLE_NS)
         for one, bar in bars:
             self._count(one, bar.start_ns)
         return [
@@ -129,7 +127,7 @@ class Collector:
         return self._received.get(series, Received())
 
     def left_out(self, series: Series) -> int:
-        """How many built bars of a series were left out, for they were no wholes."""
+        """How many built bars of a series were left out, for they were not whole."""
         made = self._made.get(Series(series.instrument, "trades"))
         return made.left_out if made is not None and made.series == series else 0
 
@@ -143,9 +141,9 @@ class _Made:
     Attributes
     ----------
     whole_ns
-        Since when the connection stands: bars that start before are no wholes.
+        Since when the connection stands: bars that start before are not whole.
     left_out
-        How many bars were no wholes.
+        How many bars were not whole.
     """
 
     def __init__(self, series: Series, calendar: Calendar | None) -> None:

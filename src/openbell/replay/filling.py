@@ -21,6 +21,7 @@ import numpy as np
 from openbell.market.bars import Bars
 from openbell.market.calendars import Calendar
 from openbell.market.columns import FILLED, Columns, Ints
+from openbell.market.counted import counted
 from openbell.market.errors import UsageError
 from openbell.market.instrument import Pin, Series
 from openbell.market.kernels import table_bins, widen_columns
@@ -70,7 +71,7 @@ def in_words(upkeep: Mapping[str, UpkeepCounts]) -> list[str]:
         filled = ", ".join(f"{n:,} filled from {pin}" for pin, n in counts.filled.items() if n)
         if counts.found:
             found.append(
-                f"{series}: {counts.found:,} bars were missing when they were due; "
+                f"{series}: {counted(counts.found, 'bar')} missing when due; "
                 f"{filled or 'none filled'}, {counts.left:,} left missing"
             )
     return found

@@ -260,7 +260,9 @@ class Intake:
                 hint=f"announced are {', '.join(map(str, self._ordinals))}",
             )
         if what not in NAMES or (what <= ASKED and what not in _data(series)):
-            raise UsageError(f"{series} cannot hold a {NAMES.get(what, what)}")
+            raise UsageError(
+                f"{series} cannot hold a {NAMES.get(what, what)}", hint="push what its kind says"
+            )
 
 
 class Played:

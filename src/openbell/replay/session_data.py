@@ -330,7 +330,10 @@ class InstrumentData:
         """The current session's bars so far, of a timeframe (its base by default)."""
         found = self._current(kind or self.base)
         if not isinstance(found, Bars):
-            raise UsageError(f"{self.instrument} is played without bars")
+            raise UsageError(
+                f"{self.instrument} is played without bars",
+                hint=f"played are {', '.join(self.kinds)}",
+            )
         return found
 
     @property

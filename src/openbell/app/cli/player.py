@@ -16,7 +16,7 @@ from openbell.app.cli import picture
 from openbell.app.cli.played import Known, Played
 from openbell.app.cli.terminal import say_lines
 from openbell.market.counted import counted
-from openbell.market.errors import CancelledError
+from openbell.market.errors import CancelledError, ReplayError
 from openbell.market.moments import SECOND_NS, iso, to_datetime
 from openbell.quality.report import percent
 from openbell.replay.pacing import Pace
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _DRAW_S = 0.1
+_END_S = 30.0
 _SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 360.0, 1_000.0, 5_000.0, 0.0)
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _NAMES = {"\x1b": "escape", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace"}
@@ -122,7 +123,11 @@ class Player:
     def stop(self) -> None:
         """End the replay and wait for it."""
         self.pace.stop()
-        self._thread.join(30.0)
+        self._thread.join(_END_S)
+        if self._thread.is_alive():
+            raise ReplayError(
+                f"the replay did not end within {_END_S:g} s", hint="stop the process itself"
+            )
 
     def raise_error(self) -> None:
         """Raise what ended the replay, unless it was somebody at the keys."""
