@@ -190,8 +190,7 @@ def waiting(data: Data) -> Row:
     began = time.perf_counter()
     take_bars(system)
     share = 100.0 * system.prefetch_wait_s / (time.perf_counter() - began)
-    line = f"waiting for prefetch, of a replay of 10 instruments × {len(system.agenda.sessions)} sessions"
-    return Row(GROUP, line, share, "%", "", COMMAND)
+    return Row(GROUP, "waiting for prefetch, share of that replay", share, "%", "", COMMAND)
 
 
 def upkeep(quick: bool) -> list[Row]:
