@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from openbell.app.lake import Lake
-from openbell.app.playing_live import Held, LivePlayer, Standing
+from openbell.app.playing_live import Held, LiveSystemPlayer, Standing
 from openbell.app.recorded import about, recordings
 from openbell.app.recording import Recorded, begin
 from openbell.app.replaying import replay
@@ -34,12 +34,12 @@ DISORDER = ("repeat", "disorder", "burst", "skew")
 TIMES = 60
 
 
-def live_player(wanted: SessionConfig, lake: Lake, url: str, **more: Any) -> LivePlayer:
+def live_player(wanted: SessionConfig, lake: Lake, url: str, **more: Any) -> LiveSystemPlayer:
     asked = resolve_live(wanted, lake, url, more.pop("ask_url", ""))
     asked = replace(asked, for_s=more.pop("for_s", 300.0))
-    kind = more.pop("kind", LivePlayer)
+    kind = more.pop("kind", LiveSystemPlayer)
     tell = more.pop("tell", lambda _: None)
-    own: LivePlayer = kind(
+    own: LiveSystemPlayer = kind(
         wanted, "live.json", tell, asked=asked, header=begin(asked), scheduler=Hasty(TIMES), **more
     )
     return own
@@ -50,7 +50,7 @@ class Lived:
     """A live system that went on for five minutes, and what was seen of it."""
 
     lake: Lake
-    player: LivePlayer
+    player: LiveSystemPlayer
     found: Recorded
     status: dict[str, Any]
     lines: list[str]
@@ -163,7 +163,7 @@ def test_history_is_what_is_stored_and_leaves_no_trace_in_the_seal(tmp_path: Pat
     })  # fmt: skip
     seen: list[Any] = []
 
-    class Looking(LivePlayer):
+    class Looking(LiveSystemPlayer):
         def _play(self, board: Any, system: Any, cancel: Any = None) -> None:
             seen.extend(system.session_data[0][NAME].historical)
             super()._play(board, system, cancel)
@@ -199,7 +199,7 @@ def test_completeness_falls_while_nothing_comes() -> None:
 @contextmanager
 def playing(
     folder: Path, lake: Lake, url: str, **more: Any
-) -> Iterator[tuple[LivePlayer, threading.Thread, CancelToken]]:
+) -> Iterator[tuple[LiveSystemPlayer, threading.Thread, CancelToken]]:
     """A live system in another thread, from when its status says that it runs."""
     own, cancel = live_player(config(), lake, url, for_s=86_400.0, **more), CancelToken()
     thread = threading.Thread(target=own.record, args=(lake, folder, cancel))

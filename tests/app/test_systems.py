@@ -18,7 +18,7 @@ import pytest
 
 import openbell as ob
 from openbell.app.lake import Lake
-from openbell.app.playing import Player
+from openbell.app.playing import SystemPlayer
 from openbell.app.session_config import SessionConfig, session_config
 from openbell.app.status import Board, ask, read_status
 from openbell.app.systems import Asked, build, resolve
@@ -166,7 +166,7 @@ def test_ticks_and_several_calendars_play_together(lake: Lake, tmp_path: Path) -
     assert found.refs == ("XNYS:GOOG/1m", "XNYS:GOOG/trades", "COINBASE:GOOGC/1m")
     assert found.derived == ("5m",)
     lines: list[str] = []
-    own = Player(wanted, "s.json", lines.append)
+    own = SystemPlayer(wanted, "s.json", lines.append)
     system = build(wanted, found, lake)
     assert own.play(system, tmp_path / "state", CancelToken()) == "done"
     assert [(row["calendar"], row["bars"]) for row in own.sessions] == [
@@ -181,7 +181,7 @@ class March:
     """A system of four sessions, and its player."""
 
     system: System
-    player: Player
+    player: SystemPlayer
 
     def play(self, folder: Path, cancel: CancelToken) -> str:
         return self.player.play(self.system, folder, cancel)
@@ -190,7 +190,9 @@ class March:
 def march(lake: Path, lines: list[str], speed: float = 0) -> March:
     wanted = config(backtest_config={"speed_multiplier": speed})
     at = ob.open_lake(lake)
-    return March(build(wanted, resolve(wanted, at), at), Player(wanted, "s.json", lines.append))
+    return March(
+        build(wanted, resolve(wanted, at), at), SystemPlayer(wanted, "s.json", lines.append)
+    )
 
 
 def test_playing_tells_of_every_session_and_leaves_a_status(spy: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ _CAUSES = {"dry": "   streams dry", "stopped": "   before its end"}
 
 
 @dataclass
-class Player:
+class SystemPlayer:
     """Plays what is stored, and keeps its status.
 
     Attributes
@@ -101,7 +101,7 @@ class Player:
                     if step.kind == kernels.CLOSE:
                         self._close(system, step.played, step.cause)
 
-    def _is_due(self, board: Board, system: System) -> bool:  # noqa: ARG002  # see `LivePlayer`
+    def _is_due(self, board: Board, system: System) -> bool:  # noqa: ARG002  # see `LiveSystemPlayer`
         return board.is_due
 
     def _publish(self, board: Board, system: System) -> None:

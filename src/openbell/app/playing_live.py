@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from openbell.app import recording, wiring
 from openbell.app.lake import Lake
-from openbell.app.playing import Player, history_of
+from openbell.app.playing import SystemPlayer, history_of
 from openbell.app.status import Ask, Board
 from openbell.app.watching import Line
 from openbell.market.counted import counted
@@ -80,7 +80,7 @@ class Standing:
 
 
 @dataclass(kw_only=True)
-class LivePlayer(Player):
+class LiveSystemPlayer(SystemPlayer):
     """Records what comes live, plays it, and keeps its status.
 
     Attributes
@@ -147,7 +147,7 @@ class LivePlayer(Player):
             self._report(shown, f"live   {received} received")
 
     def _live(self) -> dict[str, Any]:
-        """As of `Player`, and what is recorded."""
+        """As of `SystemPlayer`, and what is recorded."""
         return {
             **super()._live(),
             "plays": list(map(str, self.header.series)),

@@ -26,7 +26,7 @@ from openbell.market.moments import iso
 
 if TYPE_CHECKING:
     from openbell.app.lake import Lake
-    from openbell.app.playing_live import LivePlayer
+    from openbell.app.playing_live import LiveSystemPlayer
     from openbell.app.recording import Recorded
     from openbell.app.session_config import SessionConfig
     from openbell.app.status import Ask
@@ -151,7 +151,7 @@ def _start_stored(config: "SessionConfig", given: dict[str, Any]) -> None:
     from dataclasses import asdict, replace
 
     from openbell.app.lake import open_lake
-    from openbell.app.playing import Player
+    from openbell.app.playing import SystemPlayer
     from openbell.app.systems import build, resolve
     from openbell.replay.filling import in_words
 
@@ -166,7 +166,7 @@ def _start_stored(config: "SessionConfig", given: dict[str, Any]) -> None:
     as_json = given["as_json"]
     _announce(found, as_json=as_json)
     if not given["dry_run"]:
-        player = Player(config, str(given["config"].absolute()), _tell(as_json=as_json))
+        player = SystemPlayer(config, str(given["config"].absolute()), _tell(as_json=as_json))
         with working("playing") as (_, cancel):
             found["end"] = player.play(system, _folder(given["state"]), cancel)
         found["sessions"] = player.sessions
@@ -182,7 +182,7 @@ def _start_stored(config: "SessionConfig", given: dict[str, Any]) -> None:
 def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
     from dataclasses import replace
 
-    from openbell.app.playing_live import LivePlayer
+    from openbell.app.playing_live import LiveSystemPlayer
     from openbell.app.recording import begin, check
     from openbell.app.systems import live_not_done, resolve_live
 
@@ -204,7 +204,7 @@ def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
     if not given["dry_run"]:
         note(f"recording {header.id} until {iso(header.end_ns)}")
         where, tell = str(given["config"].absolute()), _tell(as_json=as_json)
-        player = LivePlayer(config, where, tell, asked=asked, header=header)
+        player = LiveSystemPlayer(config, where, tell, asked=asked, header=header)
         done = _play_live(player, at, _folder(given["state"]))
         error = done.error
         found |= {"end": player.end, "sessions": player.sessions, "recorded": as_dict(done)}
@@ -218,7 +218,7 @@ def _start_live(config: "SessionConfig", given: dict[str, Any]) -> None:
         raise typer.Exit(exit_code(error))
 
 
-def _play_live(player: "LivePlayer", at: "Lake", folder: Path) -> "Recorded":
+def _play_live(player: "LiveSystemPlayer", at: "Lake", folder: Path) -> "Recorded":
     """Play to the end; if it breaks off, say what stays."""
     from openbell.app.recorded import recordings
 
