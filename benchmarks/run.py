@@ -10,6 +10,7 @@ import argparse
 import importlib
 import os
 import platform
+import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -45,9 +46,10 @@ def measure(names: list[str], *, quick: bool) -> list[Row]:
 
 def machine() -> str:
     """Cores, processor and Python; nothing that changes from day to day."""
+    whose = "the system's" if sys.base_prefix == "/usr" else "a build of its own"
     return (
         f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}"
+        f"Python {platform.python_version()} ({whose})"
     )
 
 

@@ -299,6 +299,8 @@ def test_sessions_of_every_calendar_are_in_order_and_do_not_overlap(name: str) -
     assert (starts < ends).all()
     assert (table.open_ns[table.break_row] < starts).all()
     assert (ends < table.close_ns[table.break_row]).all()
+    few = table.rows(max(len(table) - 800, 0), len(table))
+    assert list(few.sessions()) == [few.session(row) for row in range(len(few))]
 
 
 @pytest.mark.parametrize("name", ["XNYS", "XHKG", "CME_EQUITY", "24/7"])

@@ -1,5 +1,6 @@
 """The sessions of a calendar as columns."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -80,6 +81,17 @@ class SessionTable:
             tuple((int(start), int(end)) for start, end in self.break_ns[lo:hi]),
             bool(self.is_early[row]),
         )
+
+    def sessions(self) -> Iterator[Session]:
+        """All rows, in order."""
+        breaks: dict[int, list[tuple[int, int]]] = {}
+        for row, (start, end) in zip(self.break_row.tolist(), self.break_ns.tolist(), strict=True):
+            breaks.setdefault(row, []).append((start, end))
+        hours = (self.open_ns, self.close_ns, self.pre_ns, self.post_ns)
+        columns = [column.tolist() for column in (self.day, self.is_early, *hours)]
+        for row, (day, is_early, *each) in enumerate(zip(*columns, strict=True)):
+            found = tuple(breaks.get(row, ()))
+            yield Session(self.calendar, day_label(day), *each, found, is_early)
 
     def rows(self, lo: int, hi: int) -> "SessionTable":
         """The sessions of rows ``lo <= row < hi``; views, no copies of the long columns."""

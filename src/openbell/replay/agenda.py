@@ -183,8 +183,7 @@ def plan_agenda(
     found: list[tuple[Session, int, Session]] = []
     for position, calendar in enumerate(calendars):
         table = calendar.between(start_ns, end_ns, extended=extended)
-        for row in range(len(table)):
-            regular = table.session(row)
+        for regular in table.sessions():
             if regular.label < labels[0] or (labels[1] and regular.label >= labels[1]):
                 continue
             found.append((_hours(regular, extended=extended), position, regular))

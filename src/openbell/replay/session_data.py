@@ -287,12 +287,13 @@ class InstrumentData:
     def __init__(self, instrument: Instrument, windows: Mapping[str, Window]) -> None:
         self.instrument = instrument
         self.historical: deque[tuple[str, Mapping[str, Bars]]] = deque()
-        self._windows = dict(windows)
         self._played: Played | None = None
+        self.hold(windows)
 
     def hold(self, windows: Mapping[str, Window]) -> None:
         """Show these from now on, by kind, the base first."""
         self._windows = dict(windows)
+        self._base = Series(self.instrument, next(iter(windows)))
 
     def enter(self, played: Played | None) -> None:
         """Turn to a session of its calendar; the coordinator says which."""
@@ -301,12 +302,12 @@ class InstrumentData:
     @property
     def base(self) -> str:
         """The timeframe of its base bars, or ``trades``, ``quotes`` where it has no bars."""
-        return next(iter(self._windows))
+        return self._base.kind
 
     @property
     def has_bars(self) -> bool:
         """Whether bars of it are played, and not trades and quotes alone."""
-        return Series(self.instrument, self.base).is_bars
+        return self._base.is_bars
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -374,7 +375,7 @@ class InstrumentData:
             return 1.0
         window = self.window(self.base)
         present = window.present(self._played)
-        width_ns = Series(self.instrument, self.base).timeframe.width_ns
+        width_ns = self._base.timeframe.width_ns
         return completeness(present, expected_until(self._played.regular, window.now_ns, width_ns))
 
     @property
