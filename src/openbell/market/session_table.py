@@ -87,11 +87,13 @@ class SessionTable:
         breaks: dict[int, list[tuple[int, int]]] = {}
         for row, (start, end) in zip(self.break_row.tolist(), self.break_ns.tolist(), strict=True):
             breaks.setdefault(row, []).append((start, end))
-        hours = (self.open_ns, self.close_ns, self.pre_ns, self.post_ns)
-        columns = [column.tolist() for column in (self.day, self.is_early, *hours)]
-        for row, (day, is_early, *each) in enumerate(zip(*columns, strict=True)):
+        columns = (
+            self.day, self.open_ns, self.close_ns, self.pre_ns, self.post_ns, self.is_early,
+        )  # fmt: skip
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for row, (day, opens, closes, pre, post, is_early) in enumerate(rows):
             found = tuple(breaks.get(row, ()))
-            yield Session(self.calendar, day_label(day), *each, found, is_early)
+            yield Session(self.calendar, day_label(day), opens, closes, pre, post, found, is_early)
 
     def rows(self, lo: int, hi: int) -> "SessionTable":
         """The sessions of rows ``lo <= row < hi``; views, no copies of the long columns."""
