@@ -227,7 +227,8 @@ def test_errors_are_counted_logged_and_answered(
     answer = asker.ask(symbol="NQ")
     assert answer == {
         "requestId": "r", "success": False, "timestamp": "2011-03-14T15:07:30Z",
-        "error": "DATA_NOT_AVAILABLE: nothing is stored of `NQ`",
+        "error": "DATA_NOT_AVAILABLE: nothing is stored of `NQ`; see what there is: "
+        "openbell data list",
     }  # fmt: skip
     assert counted(service) == (1, 0, 1, 0)
     assert "on aggregator:historical-data:request is refused: DATA_NOT_AVAILABLE" in caplog.text
