@@ -353,6 +353,20 @@ def test_what_goes_wrong_in_the_boards_thread_is_raised_where_somebody_plays(
             board.publish({})
 
 
+def test_what_goes_wrong_in_the_boards_thread_is_raised_at_the_end_at_the_latest(
+    tmp_path: Path,
+) -> None:
+    def fail(what: str) -> None:
+        raise ReplayError(f"no {what}")
+
+    with (
+        pytest.raises(ReplayError, match="no pause"),
+        Board(tmp_path, dict, fail),
+        pytest.raises(ReplayError, match="did not answer within 1 s"),
+    ):
+        ask(tmp_path, "pause", wait_s=1)
+
+
 def test_questions_that_are_none_are_taken_away(tmp_path: Path) -> None:
     asked: list[str] = []
     with Board(tmp_path, lambda: {"state": "running"}, asked.append):

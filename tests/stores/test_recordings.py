@@ -9,7 +9,7 @@ import pytest
 
 from openbell.market.arrivals import RECORD_BYTES, REGISTERED, Arrival
 from openbell.market.errors import BadDataError, StoreError, UsageError
-from openbell.ports import RecordingStore
+from openbell.ports import Recording, RecordingStore
 from openbell.stores.recordings import RecordingFile, RecordingFolder
 from tests.stores.recordings_contract import NEW, RecordingStoreContract, arrivals, header
 
@@ -48,35 +48,31 @@ def test_a_damaged_record_ends_what_is_read(tmp_path: Path) -> None:
 
 
 def test_a_kill_leaves_what_was_appended(tmp_path: Path) -> None:
-    code = (
-        "import os, signal, sys; from pathlib import Path;"
-        "from openbell.stores.recordings import RecordingFolder;"
-        "from tests.stores.recordings_contract import arrivals, header;"
-        "made = RecordingFolder(Path(sys.argv[1])).create(header());"
-        "made.append(arrivals(7)); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert done.returncode == -9
-    found = RecordingFolder(tmp_path).open("3f9a02c1")
+    found = left_by_a_kill(tmp_path, "made.append(arrivals(7))")
     assert [a for block in found.read() for a in block] == arrivals(7)
 
 
 def test_a_kill_leaves_what_was_announced_whether_anything_came_of_it_or_not(
     tmp_path: Path,
 ) -> None:
+    found = left_by_a_kill(tmp_path, "made.append(arrivals(7)); made.announce(NEW)")
+    assert found.header.series == (*header().series, NEW)
+    assert found.header.at_start == header().series
+    assert [a for block in found.read() for a in block] == arrivals(7)
+
+
+def left_by_a_kill(folder: Path, done_before: str) -> Recording:
+    """The recording of a process that was killed right after doing something to it."""
     code = (
         "import os, signal, sys; from pathlib import Path;"
         "from openbell.stores.recordings import RecordingFolder;"
         "from tests.stores.recordings_contract import NEW, arrivals, header;"
         "made = RecordingFolder(Path(sys.argv[1])).create(header());"
-        "made.append(arrivals(7)); made.announce(NEW); os.kill(os.getpid(), signal.SIGKILL)"
+        f"{done_before}; os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert done.returncode == -9
-    found = RecordingFolder(tmp_path).open("3f9a02c1")
-    assert found.header.series == (*header().series, NEW)
-    assert found.header.at_start == header().series
-    assert [a for block in found.read() for a in block] == arrivals(7)
+    killed = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert killed.returncode == -9
+    return RecordingFolder(folder).open("3f9a02c1")
 
 
 def test_a_series_that_cannot_be_announced_changes_nothing(tmp_path: Path) -> None:

@@ -69,21 +69,28 @@ class Board:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
         self._end.set()
         self._thread.join(_JOIN_S)
         try:
             if self._thread.is_alive():
                 raise ReplayError(f"{self._thread.name} is still busy after {_JOIN_S:g} s")
             self._write()
+            if raised is None:
+                self._raise_failure()  # nobody published after it
         finally:
             self._held.__exit__(None, None, None)
 
     def publish(self, shown: Mapping[str, Any]) -> None:
         """What is known now; it is written soon. Raises what went wrong in the board's thread."""
         self._shown, self.is_due = shown, False
-        if self._failure is not None:
-            raise self._failure
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        """Raise what went wrong in the board's thread, once."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _run(self) -> None:
         beats = 0
