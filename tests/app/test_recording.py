@@ -172,7 +172,7 @@ def test_minute_bars_are_those_of_the_trades_that_were_released(lived: Lived) ->
     rows = [(key[0], *row.values) for key, row in seen[str(TRADES)].rows.items()]
     time_ns, price, size, side = map(np.array, zip(*rows, strict=True))
     trades = Trades(TRADES, time_ns, price, size, side, np.zeros_like(time_ns))
-    expected = {bar.start_ns: bar[3:] for bar in bars_from_trades(trades, timeframe("1m"))}
+    expected = {bar.start_ns: bar.ohlcv for bar in bars_from_trades(trades, timeframe("1m"))}
     minutes = seen[str(MINUTES)]
     newest = {key: minutes.revised.get(key, [row])[-1] for key, row in minutes.rows.items()}
     assert {start_ns: row.values for (start_ns,), row in newest.items()} == {

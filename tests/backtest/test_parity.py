@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from openbell.backtest.config import RunConfig
 from openbell.backtest.parity import Parity, Side, compare, watch
@@ -141,7 +142,7 @@ def test_decisions_that_differ_are_said_with_what_was_before_them() -> None:
 
 
 def test_one_order_more_moves_no_other() -> None:
-    more = [entry(0.5, PLACED, 1, 1.0), *(e._replace(order=e.order + 1) for e in DONE)]
+    more = [entry(0.5, PLACED, 1, 1.0), *(structs.replace(e, order=e.order + 1) for e in DONE)]
     found = compare(side(*BARS, entries=more), side(*BARS, entries=DONE))
     assert [(one.order, one.replay) for one in found.decisions] == [(1, "none")]
     assert found.decisions[0].before == ""

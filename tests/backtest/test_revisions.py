@@ -98,7 +98,7 @@ def test_orders_marks_and_indicators_look_at_no_revision(lake: ob.Lake) -> None:
 
     plain = ob.backtest(Quiet(), SPY, lake=lake)
     filled = ob.backtest(Quiet(), SPY, lake=lake, fill_from=OTHER)
-    assert [line for _, line in plain.result.log] == [line for _, line in filled.result.log]
+    assert [line.text for line in plain.result.log] == [line.text for line in filled.result.log]
     assert plain.result.fills == filled.result.fills
     assert plain.seal != filled.seal
     at_bars = np.isin(filled.result.equity.time_ns, plain.result.equity.time_ns)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from openbell.backtest.catalog import load_strategy
 from openbell.backtest.config import Costs, RunConfig
@@ -248,5 +249,5 @@ def test_an_interrupted_run_is_verified_by_the_sessions_it_finished(
     assert found.is_same
     assert found.text.startswith("verified")
     changed = [*part.sessions]
-    changed[0] = changed[0]._replace(digest="0" * 64)
+    changed[0] = structs.replace(changed[0], digest="0" * 64)
     assert not compare_runs(replace(part, sessions=changed), stored).is_same

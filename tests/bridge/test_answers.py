@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from openbell.bridge import answers
 from openbell.bridge.answers import Answer
@@ -156,12 +157,12 @@ def test_a_trade_on_market_data() -> None:
         },
     }  # fmt: skip
     assert (
-        read(answers.trade_event(TRADE._replace(side=0), "SPY"))["payload"]["data"]["side"] is None
+        read(answers.trade_event(replace(TRADE, side=0), "SPY"))["payload"]["data"]["side"] is None
     )
 
 
 def test_a_side_that_is_not_quoted_is_null() -> None:
-    event = read(answers.quote_event(QUOTE._replace(bid=float("nan"), bid_size=0.0), "SPY"))
+    event = read(answers.quote_event(replace(QUOTE, bid=float("nan"), bid_size=0.0), "SPY"))
     assert event["payload"]["data"]["bid"] is None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import astuple
 from redis import RedisError
 
 import openbell
@@ -123,8 +124,8 @@ def test_it_decides_what_the_same_strategy_in_python_decides(
     there = run(made(EMA, setup, **parameters), store, end=end)
     here = run(load_strategy(str(NODE / "ema_twin.py"), parameters).strategy, store, end=end)
     assert here.status == there.status == "done"
-    assert [f[:7] for f in here.fills] == [f[:7] for f in there.fills]
-    assert [o[:8] for o in here.orders] == [o[:8] for o in there.orders]
+    assert [astuple(f)[:7] for f in here.fills] == [astuple(f)[:7] for f in there.fills]
+    assert [astuple(o)[:8] for o in here.orders] == [astuple(o)[:8] for o in there.orders]
     assert len(here.fills) > 20
 
 

@@ -34,7 +34,9 @@ def rule(i: int, start_ms: int, making: Making) -> list[float]:
 def test_every_bar_follows_the_rule(making: Making) -> None:
     bars = synthetic_bars(NQ, NOW_NS, 500, making)
     for i, bar in enumerate(bars):
-        assert list(bar[3:]) == pytest.approx(rule(i, bar.start_ns // 1_000_000, making), abs=1e-9)
+        assert list(bar.ohlcv) == pytest.approx(
+            rule(i, bar.start_ns // 1_000_000, making), abs=1e-9
+        )
 
 
 def test_bars_are_aligned_and_the_last_has_ended() -> None:

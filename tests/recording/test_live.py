@@ -90,7 +90,7 @@ def rows(trades: Trades) -> Iterator[tuple[int, float, float]]:
 
 def expected(trades: Trades) -> dict[int, tuple[float, ...]]:
     bars = bars_from_trades(trades, timeframe("1m"))
-    return {bar.start_ns: tuple(bar[3:]) for bar in bars}
+    return {bar.start_ns: bar.ohlcv for bar in bars}
 
 
 @settings(max_examples=20)

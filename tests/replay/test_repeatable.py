@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple, replace
 
 from openbell.market.bars import Bars
 from openbell.market.instrument import Pin
@@ -171,7 +172,7 @@ def decided(order: list[Entry], *, per_chunk: int = 0) -> list[str]:
     for current in system:
         for entry in order:
             if entry.time_ns == current.time_ns:
-                system.tape.decide(system.clock.cursor.slice, *entry[1:])
+                system.tape.decide(system.clock.cursor.slice, *astuple(entry)[1:])
     return system.tape.digests
 
 
@@ -193,7 +194,7 @@ def test_a_decision_stands_on_the_tape_after_all_that_was_known() -> None:
         system = stored(SPY).system(*RANGE)
         for current in system:
             if current.time_ns == NOON + late * MINUTE_NS:
-                system.tape.decide(system.clock.cursor.slice, *BUY[1:])
+                system.tape.decide(system.clock.cursor.slice, *astuple(BUY)[1:])
         seals.add(system.tape.seal)
     assert len(seals) == 2
 
@@ -203,11 +204,11 @@ def test_a_decision_stands_on_the_tape_after_all_that_was_known() -> None:
     [
         [FILL, BUY],
         [BUY],
-        [BUY._replace(size=11.0), FILL],
-        [BUY, FILL._replace(price=100.01)],
-        [BUY, FILL._replace(order=2)],
-        [BUY, FILL._replace(more=8999.0)],
-        [BUY._replace(time_ns=NOON + MINUTE_NS), FILL._replace(time_ns=NOON + MINUTE_NS)],
+        [replace(BUY, size=11.0), FILL],
+        [BUY, replace(FILL, price=100.01)],
+        [BUY, replace(FILL, order=2)],
+        [BUY, replace(FILL, more=8999.0)],
+        [replace(BUY, time_ns=NOON + MINUTE_NS), replace(FILL, time_ns=NOON + MINUTE_NS)],
     ],
 )
 def test_another_size_price_order_or_moment_changes_the_seal(other: list[Entry]) -> None:
@@ -223,7 +224,7 @@ def test_the_tape_keeps_decisions_and_labels_in_order() -> None:
     for current in system:
         if current.time_ns == NOON:
             assert len(system.tape.digests) == 2
-            system.tape.decide(system.clock.cursor.slice, *BUY[1:])
+            system.tape.decide(system.clock.cursor.slice, *astuple(BUY)[1:])
     assert system.tape.entries == [BUY]
     assert system.tape.labels == LABELS
     assert system.tape.seal == system.tape.digests[-1]

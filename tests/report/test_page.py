@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from msgspec import structs
 
 from openbell.backtest.config import Costs, RunConfig
 from openbell.backtest.figures import FIGURES
@@ -131,7 +132,7 @@ def test_everything_said_by_others_is_escaped(tmp_path: Path) -> None:
         sessions=[SessionLine(EVIL, EVIL, 0.5), SessionLine("2011-03-02", "0", 1.0)],
         fills=[fill(1, 1, 10.0), fill(2, -1, 11.0)],
     )  # fmt: skip
-    tagged = [o._replace(tag=EVIL) for o in result.orders]
+    tagged = [structs.replace(o, tag=EVIL) for o in result.orders]
     result = with_openings(replace(result, orders=tagged))
     found = written(tmp_path, result, {SPY: daily([10.0, 11.0])})
     assert len(found.running) == 2

@@ -23,7 +23,7 @@ def test_what_is_asked_for_comes_page_by_page() -> None:
         "startTime": str(BEGIN_NS // 10**6), "endTime": str((BEGIN_NS + DAY_NS) // 10**6 - 1),
     }  # fmt: skip
     row = real_day().bar(BEGIN_NS // MINUTE_NS % len(real_day()))
-    assert found.bar(0)[3:] == row[3:]
+    assert found.bar(0).ohlcv == row.ohlcv
 
 
 def test_a_bar_in_progress_is_none() -> None:

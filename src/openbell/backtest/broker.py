@@ -7,10 +7,9 @@ goes on the tape. Broker work happens only while orders are waiting.
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from openbell.backtest.config import RunConfig
-from openbell.backtest.fill_rules import Working, at_price, inside_bar
+from openbell.backtest.fill_rules import Offer, Working, at_price, inside_bar
 from openbell.backtest.money import (
     fee_of,
     is_affordable,
@@ -23,33 +22,7 @@ from openbell.market.errors import UsageError
 from openbell.market.instrument import Terms
 from openbell.replay.tape import CANCELLED, FILLED, PLACED, REJECTED, Tape
 
-
-class Offer(NamedTuple):
-    """One price event of an instrument: a bar, a quote, or a trade.
-
-    Attributes
-    ----------
-    buy, sell
-        The price a buyer and a seller get; a side that is not offered is NaN.
-    time_ns
-        When a fill at it happens.
-    volume
-        Units traded with it; 0 where that means nothing.
-    bar
-        Open, high, low, close, where prices inside the bar count; None otherwise.
-    reach
-        High and low, for stops that trail.
-    """
-
-    buy: float
-    sell: float
-    time_ns: int
-    volume: float
-    bar: tuple[float, float, float, float] | None
-    reach: tuple[float, float]
-
-
-_new = tuple.__new__  # half the time of calling the classes
+OnFill = Callable[[Fill], None] | None  # what is told of every fill, if anything
 
 
 class Ledger:
@@ -146,15 +119,16 @@ class Broker:
         self._offers, self._prices, self._session = offers, prices, session
         self._numbered = 0
         self._rivals: dict[int, int] = {}
-        self._inside = config.fill == "intrabar"
+        self._rule = inside_bar if config.fill == "intrabar" else at_price
         self._is_free = config.costs.is_free
 
     # What a strategy asks for
 
-    def place(
+    def place(  # noqa: PLR0913  # an order has this many parts
         self,
         instrument: str,
         size: float,
+        kind: OrderKind = "market",
         limit: float = NAN,
         stop: float = NAN,
         trail: float = NAN,
@@ -165,10 +139,9 @@ class Broker:
 
         Levels it does not have are NaN.
         """
-        self._numbered += 1
-        number, kind = self._numbered, _kind(limit, stop, trail)
-        parts = (number, self._now(), instrument, size, kind, limit, stop, trail, tag)
-        self.placed.append(_new(Order, parts))
+        self._numbered = number = self._numbered + 1
+        order = Order(number, self._now(), instrument, size, kind, limit, stop, trail, tag)
+        self.placed.append(order)
         return number
 
     def cancel(self, number: int) -> None:
@@ -196,14 +169,20 @@ class Broker:
 
     # What happens to it
 
-    def match(self, at: int, on_fill: Callable[[Fill], None]) -> None:
+    def match(self, at: int, on_fill: OnFill) -> None:
         """Try the working orders against what is offered in a slice."""
         for working in self.working.copy():
             if self._rivals and working not in self.working:
                 continue  # its rival was filled just now
-            self._try(working, at, on_fill)
+            for offer in self._offers(working.ordinal, at):
+                price = self._rule(working, offer)
+                if price == price:  # not NaN
+                    self.working.remove(working)
+                    self._fill(working, price, offer, at, on_fill)
+                    break
+                working.follow(offer)
 
-    def accept(self, at: int, on_fill: Callable[[Fill], None]) -> None:
+    def accept(self, at: int, on_fill: OnFill) -> None:
         """Number and put to work what was placed in a slice; carry out what was cancelled."""
         placed = self.placed.copy()
         self.placed.clear()
@@ -217,7 +196,7 @@ class Broker:
             if self.placed:
                 self.accept(at, on_fill)
 
-    def close_out(self, at: int, on_fill: Callable[[Fill], None]) -> None:
+    def close_out(self, at: int, on_fill: OnFill) -> None:
         """Close all positions at the last prices, at the end of a run."""
         prices, time_ns = self._prices(at), self._now()
         for ordinal, position in enumerate(self.ledger.positions):
@@ -227,18 +206,21 @@ class Broker:
                 assert isinstance(order, Order)
                 self._number(order, ordinal, at)
                 price = prices[ordinal]
-                end = Offer(price, price, time_ns, 0.0, None, (price, price))
-                working = Working(order, ordinal, abs(position))
+                end = Offer(price, price, time_ns, 0.0, price, price, price)
+                sign = -1.0 if position > 0.0 else 1.0
+                working = Working(order, ordinal, abs(position), sign, NAN)
                 self._fill(working, price, end, at, on_fill)
 
     def _accept(self, order: Order, at: int) -> None:
         ordinal = self._ordinals[order.instrument]
         self._number(order, ordinal, at)
-        size = abs(whole_lots(order.size, self.terms[ordinal].size_step))
-        if size == 0.0:
+        size = whole_lots(order.size, self.terms[ordinal].size_step)
+        if size > 0.0:
+            self.working.append(Working(order, ordinal, size, 1.0, order.stop))
+        elif size < 0.0:
+            self.working.append(Working(order, ordinal, -size, -1.0, order.stop))
+        else:
             self._refuse(order, at, order.time_ns, "smaller than a lot")
-            return
-        self.working.append(Working(order, ordinal, size))
 
     def _cancel(self, number: int, at: int, time_ns: int, reason: str = "by the strategy") -> None:
         found = [w for w in self.working if w.order.number == number]
@@ -247,41 +229,20 @@ class Broker:
             self._note(at, CANCELLED, found[0].order, time_ns)
             self.outcomes.append(Outcome(number, time_ns, "cancelled", reason))
 
-    def _try(self, working: Working, at: int, on_fill: Callable[[Fill], None]) -> None:
-        """Fill an order or refuse it, or leave it waiting."""
-        for offer in self._offers(working.ordinal, at):
-            if self._inside and offer.bar is not None:
-                price = inside_bar(working, offer.bar)
-            else:
-                price = at_price(working, offer.buy if working.sign > 0.0 else offer.sell)
-            if price == price:  # not NaN
-                self.working.remove(working)
-                self._fill(working, price, offer, at, on_fill)
-                return
-            working.follow(*offer.reach)
-
     def _fill(
         self,
         working: Working,
         price: float,
         offer: Offer,
         at: int,
-        on_fill: Callable[[Fill], None],
+        on_fill: OnFill,
     ) -> None:
-        order, ordinal, sign = working.order, working.ordinal, working.sign
-        costs, terms, ledger = self._config.costs, self.terms[ordinal], self.ledger
-        size = working.size
+        order, ordinal, sign, size = working.order, working.ordinal, working.sign, working.size
+        terms, ledger = self.terms[ordinal], self.ledger
         paid, fee = price, 0.0
         if not self._is_free:
-            if working.is_taker:
-                steps_away = costs.slip_steps * terms.price_step
-                paid = slipped(
-                    price, sign, size, offer.volume, steps_away, costs.slip_rate, costs.slip_volume
-                )
-            moved = size * paid * terms.multiplier
-            fee = fee_of(moved, size, costs.fee_per_unit, costs.fee_rate, costs.fee_minimum)
-        value = size * paid * terms.multiplier
-        cash = ledger.cash - sign * value - fee
+            paid, fee = self._with_costs(working, price, offer.volume)
+        cash = ledger.cash - sign * (size * paid * terms.multiplier) - fee
         bought = sign * size
         after = position_after(ledger.positions[ordinal], bought, terms.size_step)
         if after != 0.0 and not self._can_pay(ordinal, after, paid, cash, at):
@@ -289,28 +250,38 @@ class Broker:
             return
         ledger.apply(ordinal, bought, after, paid, cash)
         self.steps.extend((at, ordinal, after, cash))
-        time_ns, number, slippage = offer.time_ns, order.number, abs(paid - price)
-        label = self._session(ordinal, at)
-        parts = (number, time_ns, label, order.instrument, bought, paid, fee, slippage, cash)
-        fill = _new(Fill, parts)
+        time_ns, number, label = offer.time_ns, order.number, self._session(ordinal, at)
+        away = abs(paid - price)
+        fill = Fill(number, time_ns, label, order.instrument, bought, paid, fee, away, cash)
         self.fills.append(fill)
         self._tape.decide(at, time_ns, FILLED, number, ordinal, bought, paid, fee, cash)
         if number in self._rivals:
             self._cancel(self._rivals[number], at, time_ns, "its rival was filled")
-        on_fill(fill)
+        if on_fill is not None:
+            on_fill(fill)
+
+    def _with_costs(self, working: Working, price: float, volume: float) -> tuple[float, float]:
+        """The price paid for an order's fill at a price, and the fee."""
+        costs, terms, size = self._config.costs, self.terms[working.ordinal], working.size
+        paid = price
+        if working.is_taker:
+            steps_away = costs.slip_steps * terms.price_step
+            paid = slipped(
+                price, working.sign, size, volume, steps_away, costs.slip_rate, costs.slip_volume
+            )
+        moved = size * paid * terms.multiplier
+        return paid, fee_of(moved, size, costs.fee_per_unit, costs.fee_rate, costs.fee_minimum)
 
     def _can_pay(self, ordinal: int, after: float, price: float, cash: float, at: int) -> bool:
+        worth = after * price * self.terms[ordinal].multiplier
+        gross, equity = abs(worth), cash + worth
         positions = self.ledger.positions
-        gross, equity = 0.0, cash
-        for k, terms in enumerate(self.terms):
-            if k == ordinal:
-                worth = after * price * terms.multiplier
-            elif positions[k]:
-                worth = positions[k] * self._prices(at)[k] * terms.multiplier
-            else:
-                continue
-            gross += abs(worth)
-            equity += worth
+        if len(positions) > 1:
+            for k, held in enumerate(positions):
+                if held and k != ordinal:
+                    worth = held * self._prices(at)[k] * self.terms[k].multiplier
+                    gross += abs(worth)
+                    equity += worth
         return is_affordable(gross, equity, self._config.leverage, positions[ordinal], after)
 
     def _refuse(self, order: Order, at: int, time_ns: int, reason: str) -> None:
@@ -320,17 +291,9 @@ class Broker:
     def _number(self, order: Order, ordinal: int, at: int) -> None:
         """Keep an order, and put it on the tape."""
         self.orders.append(order)
-        number, time_ns, _, size, _, limit, stop, trail, _ = order
-        self._tape.decide(at, time_ns, PLACED, number, ordinal, size, limit, stop, trail)
+        levels = order.limit, order.stop, order.trail
+        self._tape.decide(at, order.time_ns, PLACED, order.number, ordinal, order.size, *levels)
 
     def _note(self, at: int, what: int, order: Order, time_ns: int) -> None:
         ordinal = self._ordinals[order.instrument]
         self._tape.decide(at, time_ns, what, order.number, ordinal)
-
-
-def _kind(limit: float, stop: float, trail: float) -> OrderKind:
-    if trail == trail:  # not NaN
-        return "trailing"
-    if limit == limit:
-        return "stop_limit" if stop == stop else "limit"
-    return "stop" if stop == stop else "market"

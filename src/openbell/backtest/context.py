@@ -16,7 +16,7 @@ from openbell.backtest.money import (
     wanted_units,
     whole_lots,
 )
-from openbell.backtest.orders import NAN, Order
+from openbell.backtest.orders import NAN, Order, kind_of
 from openbell.backtest.result import LogLine
 from openbell.market.columns import Columns
 from openbell.market.errors import UsageError
@@ -198,8 +198,11 @@ class Context:
 
         Wanting what was wanted before does nothing: a position is not adjusted as prices move.
         """
-        if instrument in self._targets and self._targets[instrument] == target:
-            return
+        try:
+            if self._targets[instrument] == target:
+                return
+        except KeyError:
+            pass  # the only one, unnamed; or none of ours
         ordinal = self._ordinal(instrument)
         instrument = self.instruments[ordinal]
         if not math.isfinite(target):
@@ -311,5 +314,5 @@ class Context:
         for what, level in (("limit", limit), ("stop", stop)):
             if level is not None and not math.isfinite(level):
                 raise UsageError(f"a {what} of {level}", hint="give a price, or leave it out")
-        levels = (NAN if level is None else float(level) for level in (limit, stop, trail))
-        return self._broker.place(name, float(size), *levels, tag=tag)
+        levels = [NAN if level is None else float(level) for level in (limit, stop, trail)]
+        return self._broker.place(name, float(size), kind_of(*levels), *levels, tag=tag)

@@ -26,11 +26,10 @@ from typing import Any
 import numpy as np
 
 from openbell.backtest import checkpoints
-from openbell.backtest.broker import Broker
+from openbell.backtest.broker import Broker, OnFill
 from openbell.backtest.config import RunConfig
 from openbell.backtest.context import Context
 from openbell.backtest.market_view import MarketView
-from openbell.backtest.orders import Fill
 from openbell.backtest.result import EquityCurve, Status
 from openbell.backtest.strategy import Strategy, overrides
 from openbell.market.columns import Floats, Ints
@@ -276,8 +275,10 @@ class Engine:
             else:
                 self.strategy.on_trade(self.context, tick)
 
-    def _on_fill(self) -> Callable[[Fill], None]:
-        """What is told of every fill."""
+    def _on_fill(self) -> OnFill:
+        """What is told of every fill; None if the strategy has no callback for it."""
+        if not overrides(self.strategy, "on_fill"):
+            return None
         return partial(self.strategy.on_fill, self.context)
 
     # Where it ends
@@ -368,9 +369,10 @@ class Engine:
 
     def _curves(self) -> tuple[EquityCurve, Floats, float]:
         times, cash, equity, closes, mark = _joined(self._parts)
-        curve = EquityCurve(times.astype(np.int64), cash, equity, closes.astype(np.int64))
-        first = mark[np.isfinite(mark)][:1]
-        benchmark = self.config.cash * (mark / first) if len(first) else np.full(len(mark), np.nan)
+        curve = EquityCurve(times, cash, equity, closes)
+        known = np.isfinite(mark)
+        first = mark[known.argmax()] if known.any() else np.nan
+        benchmark = self.config.cash * (mark / first)
         return curve, benchmark, self._exposed / self._rows if self._rows else 0.0
 
 

@@ -4,15 +4,15 @@ Columns are turned into lists once per chunk; hot reads never touch a numpy scal
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openbell.backtest.broker import Offer
-from openbell.backtest.orders import FillMode
+from openbell.backtest.fill_rules import Offer
+from openbell.backtest.orders import NAN, FillMode
 from openbell.market.bars import Bar, Bars
 from openbell.market.columns import Columns, Floats, Ints
 from openbell.market.errors import UsageError
@@ -22,7 +22,6 @@ from openbell.replay.chunk import Chunk
 from openbell.replay.system import System
 
 _BATCH = 1024  # bars turned into objects at a time: small enough for the cache
-_new = tuple.__new__  # half the time of calling the classes
 
 
 class MarketView:
@@ -75,8 +74,7 @@ class MarketView:
         base = [track for track in self._base if track >= 0]
         self.base_known = self.chunk.counts[base].sum(axis=0)
         makes = _offers_at_close if self._fill == "same_close" else _offers_at_open
-        inside = self._fill == "intrabar"
-        self._offer = [makes(self.bars_of(t), self.times_ns, inside=inside) for t in base]
+        self._offer = [makes(self.bars_of(t), self.times_ns) for t in base]
         self.closes = [self._known_closes(k) for k in range(len(self._base))]
         self._carried = self._last
         self._last = [float(column[-1]) for column in self.closes]
@@ -118,8 +116,7 @@ class MarketView:
 
     def session_label(self, ordinal: int, at: int) -> str:  # noqa: ARG002  # the broker's form
         """Label of the session an instrument is in."""
-        session = self._data[ordinal].session
-        return session.label if session else ""
+        return self._data[ordinal].label
 
     # Objects for callbacks, in order
 
@@ -193,7 +190,7 @@ class MarketView:
         track = self._quotes[ordinal]
         found = [self._tick(ordinal, track, row) for row in self._new_rows(track, at)]
         return [
-            Offer(q.ask, q.bid, q.time_ns, 0.0, None, (q.bid, q.ask))
+            Offer(q.ask, q.bid, q.time_ns, 0.0, q.bid, q.ask, NAN)
             for q in found
             if isinstance(q, Quote)
         ]
@@ -202,7 +199,7 @@ class MarketView:
         track = self._trades[ordinal]
         found = [self._tick(ordinal, track, row) for row in self._new_rows(track, at)]
         return [
-            Offer(t.price, t.price, t.time_ns, t.size, None, (t.price, t.price))
+            Offer(t.price, t.price, t.time_ns, t.size, t.price, t.price, t.price)
             for t in found
             if isinstance(t, Trade)
         ]
@@ -247,29 +244,28 @@ class MarketView:
                 column[mine] = getattr(bars, field)[row[mine]]
             for k in mine.tolist():
                 labels[k] = name
-        return _made(zip(labels, *(c.tolist() for c in out), strict=True))
+        return map(Bar, labels, *(c.tolist() for c in out))
 
 
-def _offers_at_open(bars: Bars, _: Ints, *, inside: bool) -> Callable[[int, int], Offer]:
-    """What makes an offer of a bar: its open, and its whole way where prices inside count."""
+def _offers_at_open(bars: Bars, _: Ints) -> Callable[[int, int], Offer]:
+    """What makes an offer of a bar: its open, and where it went from there."""
     start_ns, opened, volume = bars.start_ns.item, bars.open.item, bars.volume.item
     high, low, close = bars.high.item, bars.low.item, bars.close.item
 
     def offer(row: int, _: int) -> Offer:
-        price, reach = opened(row), (high(row), low(row))
-        path = (price, *reach, close(row)) if inside else None
-        return _new(Offer, (price, price, start_ns(row), volume(row), path, reach))
+        price = opened(row)
+        return Offer(price, price, start_ns(row), volume(row), high(row), low(row), close(row))
 
     return offer
 
 
-def _offers_at_close(bars: Bars, times_ns: Ints, **_: bool) -> Callable[[int, int], Offer]:
+def _offers_at_close(bars: Bars, times_ns: Ints) -> Callable[[int, int], Offer]:
     """What makes an offer of a bar's close, at the moment of its slice."""
     close, volume = bars.close.item, bars.volume.item
 
     def offer(row: int, at: int) -> Offer:
-        price, time_ns = close(row), times_ns.item(at)
-        return _new(Offer, (price, price, time_ns, volume(row), None, (price, price)))
+        price = close(row)
+        return Offer(price, price, times_ns.item(at), volume(row), price, price, price)
 
     return offer
 
@@ -279,7 +275,7 @@ def _bars_in_batches(name: str, bars: Bars) -> Iterator[Iterator[Bar]]:
     for begin in range(0, len(bars), _BATCH):
         rows = slice(begin, begin + _BATCH)
         batch = [column[rows].tolist() for column in numbers]
-        yield _made(zip(repeat(name), *_times(bars.start_ns[rows], bars.end_ns[rows]), *batch))
+        yield map(Bar, repeat(name), *_times(bars.start_ns[rows], bars.end_ns[rows]), *batch)
 
 
 def _times(start_ns: Ints, end_ns: Ints) -> tuple[list[int], list[int]]:
@@ -289,8 +285,3 @@ def _times(start_ns: Ints, end_ns: Ints) -> tuple[list[int], list[int]]:
     for row in (*np.flatnonzero(end_ns[:-1] != start_ns[1:]).tolist(), -1):
         ends[row] = end_ns.item(row)
     return starts, ends
-
-
-def _made(parts: Iterable[tuple[Any, ...]]) -> Iterator[Bar]:
-    """Bars of their parts, made in C; checks nothing."""
-    return map(_new, repeat(Bar), parts)

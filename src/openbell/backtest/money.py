@@ -68,6 +68,8 @@ def position_after(before: float, size: float, lot: float) -> float:
     """A position changed by a fill: whole lots, so that 0.1 + 0.2 − 0.3 is flat."""
     after = before + size
     if lot > 0.0:
+        if after % lot == 0.0:
+            return after
         return float(math.floor(after / lot + 0.5)) * lot
     return 0.0 if abs(after) <= 1e-12 * abs(size) else after
 
@@ -107,7 +109,7 @@ def wanted_units(  # noqa: PLR0913, PLR0917  # scalars only, so that it compiles
     else:
         wanted = 0.0
     # As `whole_lots`, which a compiled function cannot call.
-    if lot <= 0.0:
+    if lot <= 0.0 or wanted % lot == 0.0:
         return wanted
     lots = wanted / lot
     return float(math.trunc(lots + math.copysign(1e-9 + 1e-14 * abs(lots), lots))) * lot

@@ -1,6 +1,8 @@
 """Orders and fills: what a strategy asks for, and what it got."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 NAN = float("nan")
 
@@ -17,7 +19,16 @@ FILL_MODES: dict[FillMode, str] = {
 OPTIMISTIC: frozenset[FillMode] = frozenset({"same_close"})
 
 
-class Order(NamedTuple):
+def kind_of(limit: float, stop: float, trail: float) -> OrderKind:
+    """The kind of an order with these levels; NaN where it has none."""
+    if trail == trail:  # not NaN
+        return "trailing"
+    if limit == limit:
+        return "stop_limit" if stop == stop else "limit"
+    return "stop" if stop == stop else "market"
+
+
+class Order(Struct, frozen=True, gc=False):
     """What a strategy asks for.
 
     Attributes
@@ -51,7 +62,7 @@ class Order(NamedTuple):
     tag: str
 
 
-class Fill(NamedTuple):
+class Fill(Struct, frozen=True, gc=False):
     """What an order got.
 
     Attributes
@@ -87,7 +98,7 @@ class Fill(NamedTuple):
     cash: float
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True, gc=False):
     """How an order ended that was not filled: ``rejected`` or ``cancelled``, and why."""
 
     order: int

@@ -344,7 +344,10 @@ def _unlike(
 
     Neither the session nor the order's number counts, and NaN is like NaN.
     """
-    one, other = ([repr((e.time_ns, e.what, *e[4:])) for e in each] for each in (live, replay))
+    one, other = (
+        [repr((e.time_ns, e.what, e.instrument, *e.numbers)) for e in each]
+        for each in (live, replay)
+    )
     found = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
     for what, a, a_end, b, b_end in found:
         if what != "equal":
@@ -354,7 +357,7 @@ def _unlike(
 def _said(entry: Entry | None) -> str:
     if entry is None:
         return "none"
-    numbers = " ".join(f"{value:.10g}" for value in entry[-4:] if value == value and value)
+    numbers = " ".join(f"{value:.10g}" for value in entry.numbers if value == value and value)
     return f"{DECISIONS[entry.what]} {numbers}".strip() + f" at {iso(entry.time_ns)}"
 
 

@@ -11,7 +11,7 @@ from openbell.backtest.result import EquityCurve, LogLine, RunResult, SessionLin
 from openbell.ports import RunRecord
 from openbell.replay.tape import Entry
 
-_TUPLES: dict[str, type[Any]] = {
+_RECORDS: dict[str, type[Any]] = {
     "sessions": SessionLine,
     "orders": Order,
     "fills": Fill,
@@ -41,7 +41,7 @@ def to_record(result: RunResult, *, created: str, files: Mapping[str, str]) -> R
     is_close = np.zeros(len(curve), bool)
     is_close[curve.closes] = True
     tables: dict[str, Mapping[str, Any]] = {
-        name: _table(cls, getattr(result, name)) for name, cls in _TUPLES.items()
+        name: _table(cls, getattr(result, name)) for name, cls in _RECORDS.items()
     }
     tables["equity"] = {
         "time_ns": curve.time_ns,
@@ -72,7 +72,7 @@ def from_record(record: RunRecord) -> RunResult:
         np.asarray(equity["equity"], np.float64),
         np.flatnonzero(np.asarray(equity["is_close"], bool)),
     )
-    rows: dict[str, Any] = {name: _rows(cls, tables[name]) for name, cls in _TUPLES.items()}
+    rows: dict[str, Any] = {name: _rows(cls, tables[name]) for name, cls in _RECORDS.items()}
     same: dict[str, Any] = {name: summary[name] for name in _KEPT}
     return RunResult(
         config=RunConfig.from_dict(summary["config"]),
@@ -87,11 +87,10 @@ def from_record(record: RunRecord) -> RunResult:
 
 
 def _table(cls: type[Any], rows: Any) -> dict[str, list[Any]]:
-    """Named tuples as columns."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(cls._fields)
-    return {name: list(column) for name, column in zip(cls._fields, columns, strict=True)}
+    """Records as columns."""
+    return {name: [getattr(row, name) for row in rows] for name in cls.__struct_fields__}
 
 
 def _rows(cls: type[Any], table: Mapping[str, Any]) -> list[Any]:
-    columns = [np.asarray(table[name]).tolist() for name in cls._fields]
+    columns = [np.asarray(table[name]).tolist() for name in cls.__struct_fields__]
     return [cls(*row) for row in zip(*columns, strict=True)]

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from openbell.backtest.config import RunConfig
 from openbell.backtest.metrics import Metrics, measure_run, session_returns
@@ -39,7 +41,7 @@ class EquityCurve:
         return len(self.time_ns)
 
 
-class SessionLine(NamedTuple):
+class SessionLine(Struct, frozen=True, gc=False):
     """One session of a run: label, digest on the tape, completeness of its data (0 to 1)."""
 
     label: str
@@ -47,7 +49,7 @@ class SessionLine(NamedTuple):
     completeness: float
 
 
-class LogLine(NamedTuple):
+class LogLine(Struct, frozen=True, gc=False):
     """Something the strategy said with `ctx.log`."""
 
     time_ns: int

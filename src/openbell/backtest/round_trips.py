@@ -1,7 +1,10 @@
 """Round trips: entries matched with exits, from flat back to flat."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from openbell.backtest.orders import Fill
 
@@ -11,7 +14,7 @@ Side = Literal["long", "short"]
 _FLAT = 1e-9
 
 
-class RoundTrip(NamedTuple):
+class RoundTrip(Struct, frozen=True, gc=False):
     """From flat back to flat in one instrument; scaling in and out happens inside one round trip.
 
     Attributes
@@ -141,11 +144,11 @@ def open_round_trips(
     """
     trips = []
     for name, trip in _match(fills, multipliers)[1].items():
-        mark = trip.last._replace(
-            time_ns=time_ns, size=-trip.sign * trip.held, price=prices[name], fee=0.0
+        mark = replace(
+            trip.last, time_ns=time_ns, size=-trip.sign * trip.held, price=prices[name], fee=0.0
         )
         trip.add(mark)
-        trips.append(trip.finish(multipliers[name])._replace(is_open=True))
+        trips.append(replace(trip.finish(multipliers[name]), is_open=True))
     return trips
 
 
@@ -173,6 +176,6 @@ def _parts(fill: Fill, trip: _Trip | None) -> tuple[Fill, ...]:
     if trip is None or -fill.size * trip.sign <= trip.held * (1 + _FLAT):
         return (fill,)
     share = trip.held / abs(fill.size)
-    closing = fill._replace(size=-trip.sign * trip.held, fee=fill.fee * share)
-    opening = fill._replace(size=fill.size - closing.size, fee=fill.fee - closing.fee)
+    closing = replace(fill, size=-trip.sign * trip.held, fee=fill.fee * share)
+    opening = replace(fill, size=fill.size - closing.size, fee=fill.fee - closing.fee)
     return closing, opening

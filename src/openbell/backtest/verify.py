@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from itertools import takewhile, zip_longest
 from typing import Any
 
+from msgspec.structs import astuple
+
 from openbell.backtest.result import RunResult
 from openbell.market.counted import counted
 from openbell.market.moments import iso
@@ -134,7 +136,7 @@ def _first_session(stored: RunResult, again: RunResult) -> tuple[int, str]:
 def _first_entry(stored: RunResult, again: RunResult, at: int) -> tuple[Entry | None, Entry | None]:
     before, after = ([e for e in run.entries if e.session >= at] for run in (stored, again))
     for a, b in zip_longest(before, after):
-        if a is None or b is None or not _equal(a, b):
+        if a is None or b is None or not _equal(astuple(a), astuple(b)):
             return _earlier(a, b)
     return None, None
 
@@ -143,7 +145,11 @@ def _earlier(a: Entry | None, b: Entry | None) -> tuple[Entry | None, Entry | No
     """Both, if they are about the same order; else the earlier one, for which there is no other."""
     if a is None or b is None:
         return a, b
-    moved = a.what == b.what and a.time_ns != b.time_ns and not _equal(a[4:], b[4:])
+    moved = (
+        a.what == b.what
+        and a.time_ns != b.time_ns
+        and not _equal((a.instrument, *a.numbers), (b.instrument, *b.numbers))
+    )
     if a.order == b.order and not moved:
         return a, b
     return (a, None) if a.time_ns <= b.time_ns else (None, b)
@@ -175,7 +181,7 @@ def _say_both(before: Entry | None, after: Entry | None, names: Sequence[str]) -
 
 def _exactly(said: str, entry: Entry, other: Entry, words: Sequence[str]) -> str:
     """What was said, and every number that differs from another decision's, in full."""
-    pairs = zip(words, entry[-4:], other[-4:], strict=True)
+    pairs = zip(words, entry.numbers, other.numbers, strict=True)
     return ", ".join([said, *(f"{word} {x!r}" for word, x, y in pairs if x != y)])
 
 
@@ -187,7 +193,7 @@ def _say(entry: Entry | None, names: Sequence[str]) -> str:
     if entry.what == PLACED:
         levels = [
             f" {word} {value:g}"
-            for word, value in zip(_NUMBERS[PLACED], entry[-4:], strict=True)
+            for word, value in zip(_NUMBERS[PLACED], entry.numbers, strict=True)
             if word != "size" and value == value  # not NaN
         ]
         return f"{side} {abs(entry.size):g}{name}{''.join(levels)}"

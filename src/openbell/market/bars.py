@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from openbell.market.columns import Columns, Floats, Ints
 from openbell.market.counted import counted
@@ -12,7 +12,7 @@ from openbell.market.instrument import Series
 from openbell.market.moments import iso
 
 
-class Bar(NamedTuple):
+class Bar(Struct, frozen=True, gc=False):
     """What traded in one instrument over one timeframe.
 
     A bar is named by its start. It covers ``start_ns <= t < end_ns`` and can be known only from
@@ -39,6 +39,11 @@ class Bar(NamedTuple):
     low: float
     close: float
     volume: float
+
+    @property
+    def ohlcv(self) -> tuple[float, float, float, float, float]:
+        """Open, high, low, close, volume."""
+        return self.open, self.high, self.low, self.close, self.volume
 
     def __str__(self) -> str:
         return (

@@ -18,6 +18,7 @@ No trade, no bar. A wide bar is made of the rows there are; `widen_counted` tell
 from dataclasses import replace
 
 import numpy as np
+from msgspec import structs
 
 from openbell.market import kernels
 from openbell.market.bars import Bar, Bars
@@ -289,7 +290,8 @@ class BarBuilder:
             self._bar = Bar(self._name, start, end, *piece)
             return
         _, high, low, close, volume = piece
-        self._bar = bar._replace(
+        self._bar = structs.replace(
+            bar,
             high=high if high > bar.high else bar.high,  # noqa: FURB136  # as the kernel does NaN
             low=low if low < bar.low else bar.low,  # noqa: FURB136  # likewise
             close=close,

@@ -1,12 +1,13 @@
 """Trades and quotes as columns, and one of each as an object."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from openbell.market.columns import Columns, Floats, Ints
 
 
-class Trade(NamedTuple):
+class Trade(Struct, frozen=True, gc=False):
     """One print on the market: `size` units at `price`, at `time_ns`; `side` as in `Trades`."""
 
     instrument: str
@@ -16,7 +17,7 @@ class Trade(NamedTuple):
     side: int
 
 
-class Quote(NamedTuple):
+class Quote(Struct, frozen=True, gc=False):
     """Best bid and ask at one moment; a side that is not quoted has size 0 and price NaN."""
 
     instrument: str

@@ -24,7 +24,6 @@ from openbell.market.arrivals import (
     QUOTE,
     TRADE,
     Arrival,
-    five,
 )
 from openbell.market.bars import Bar, Bars
 from openbell.market.build import BarBuilder, bins
@@ -114,7 +113,14 @@ class Collector:
         for one, bar in bars:
             self._count(one, bar.start_ns)
         return [
-            Arrival(series.index(one), BAR, bar.start_ns, receipt_ns, 0, five(bar[3:]))
+            Arrival(
+                series.index(one),
+                BAR,
+                bar.start_ns,
+                receipt_ns,
+                0,
+                bar.ohlcv,
+            )
             for one, bar in bars
         ]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import repeat
 from math import nan
 from typing import Any
@@ -17,7 +17,6 @@ from openbell.replay.chunk import Chunk, Track
 from openbell.replay.session_data import SessionData, Window
 
 _BAR_COLUMNS = ("start_ns", "end_ns", "open", "high", "low", "close", "volume")
-_make_bar = partial(tuple.__new__, Bar)  # in C; checks nothing
 
 
 class SliceMaker:
@@ -47,7 +46,7 @@ class SliceMaker:
         if rows is None:
             rows = self._rows[name] = self._make_rows(name)
         row = rows[at]
-        return None if row is None else _make_bar(row)
+        return None if row is None else Bar(*row)
 
     def revisions(self, at: int) -> list[Bar]:
         """The bars released as revisions at a slice, by instrument and timeframe."""

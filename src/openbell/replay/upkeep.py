@@ -5,9 +5,9 @@ closes; other modes may call it from a thread, at their own check instants.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from openbell.market.timeframe import timeframe
@@ -16,8 +16,7 @@ from openbell.replay.agenda import Played
 from openbell.replay.session_data import SessionData
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True, gc=False):
     """How complete one instrument's session was, at a moment.
 
     Attributes

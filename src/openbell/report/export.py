@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import orjson
+from msgspec import Struct
 
 from openbell.backtest.orders import Fill, Order, Outcome
-from openbell.backtest.result import RunResult
+from openbell.backtest.result import LogLine, RunResult, SessionLine
 from openbell.backtest.round_trips import RoundTrip
 from openbell.market.errors import UsageError
 
@@ -30,12 +31,12 @@ def tables(result: RunResult) -> dict[str, Table]:
             "equity": curve.equity,
             "benchmark": result.benchmark,
         },
-        "fills": _columns(result.fills, Fill._fields),
-        "orders": _columns(result.orders, Order._fields),
-        "outcomes": _columns(result.outcomes, Outcome._fields),
-        "round_trips": _columns(result.round_trips, RoundTrip._fields),
-        "sessions": _columns(result.sessions, ("label", "digest", "completeness")),
-        "log": _columns(result.log, ("time_ns", "text")),
+        "fills": _columns(result.fills, Fill),
+        "orders": _columns(result.orders, Order),
+        "outcomes": _columns(result.outcomes, Outcome),
+        "round_trips": _columns(result.round_trips, RoundTrip),
+        "sessions": _columns(result.sessions, SessionLine),
+        "log": _columns(result.log, LogLine),
     }
 
 
@@ -88,10 +89,10 @@ def _write_table(table: Table, path: Path) -> Path:
     return path
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Table:
-    """Rows of equal length as columns by name; numbers become numpy columns."""
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return {name: _column(values) for name, values in zip(names, columns, strict=True)}
+def _columns(rows: Sequence[Struct], record: type[Struct]) -> Table:
+    """Rows as columns by name; numbers become numpy columns."""
+    names = record.__struct_fields__
+    return {name: _column([getattr(row, name) for row in rows]) for name in names}
 
 
 def _column(values: Sequence[Any]) -> Any:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import structs
 
 from openbell.app.cli import options
 from openbell.app.cli.exits import INTERRUPTED
@@ -233,7 +234,7 @@ def _slice(system: "System", one: "Slice") -> dict[str, Any]:
 
 
 def _bar(bar: "Bar") -> dict[str, Any]:
-    found = bar._asdict()
+    found = structs.asdict(bar)
     found["start"], found["end"] = iso(found.pop("start_ns")), iso(found.pop("end_ns"))
     return found
 

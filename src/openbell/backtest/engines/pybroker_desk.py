@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from msgspec import structs
 
 from openbell.backtest.broker import Broker, Ledger
 from openbell.backtest.config import RunConfig
@@ -50,7 +51,7 @@ class Market:
         """Take in all bars there are, of which some are new; gives those, and the last: now."""
         self._start_ns, self._ohlcv = start_ns, ohlcv
         found = self.newest(new)
-        bar = found.bar(-1)._replace(instrument=self.symbol)
+        bar = structs.replace(found.bar(-1), instrument=self.symbol)
         self.hand.times_ns = np.array([bar.end_ns])
         return found, bar
 
