@@ -188,7 +188,11 @@ class Broker:
         self.placed.clear()
         for item in placed:
             if isinstance(item, Order):
-                self._accept(item, at)
+                working = self._begin(item, at)
+                if working.size:
+                    self.working.append(working)
+                else:
+                    self._refuse(item, at, item.time_ns, "smaller than a lot")
             else:
                 self._cancel(item, at, self._now())
         if self._config.fill == "same_close":
@@ -204,23 +208,18 @@ class Broker:
                 self.place(self._names[ordinal], -position, tag="end of run")
                 order = self.placed.pop()
                 assert isinstance(order, Order)
-                self._number(order, ordinal, at)
                 price = prices[ordinal]
                 end = Offer(price, price, time_ns, 0.0, price, price, price)
-                sign = -1.0 if position > 0.0 else 1.0
-                working = Working(order, ordinal, abs(position), sign, NAN)
-                self._fill(working, price, end, at, on_fill)
+                self._fill(self._begin(order, at), price, end, at, on_fill)
 
-    def _accept(self, order: Order, at: int) -> None:
-        ordinal = self._ordinals[order.instrument]
-        self._number(order, ordinal, at)
-        size = whole_lots(order.size, self.terms[ordinal].size_step)
-        if size > 0.0:
-            self.working.append(Working(order, ordinal, size, 1.0, order.stop))
-        elif size < 0.0:
-            self.working.append(Working(order, ordinal, -size, -1.0, order.stop))
-        else:
-            self._refuse(order, at, order.time_ns, "smaller than a lot")
+    def _begin(self, order: Order, at: int) -> Working:
+        """Keep an order, put it on the tape, and see what of it can be put to work."""
+        ordinal, size = self._ordinals[order.instrument], order.size
+        levels = order.limit, order.stop, order.trail
+        self.orders.append(order)
+        self._tape.decide(at, order.time_ns, PLACED, order.number, ordinal, size, *levels)
+        lots = whole_lots(size, self.terms[ordinal].size_step)
+        return Working(order, ordinal, abs(lots), 1.0 if size > 0.0 else -1.0, order.stop)
 
     def _cancel(self, number: int, at: int, time_ns: int, reason: str = "by the strategy") -> None:
         found = [w for w in self.working if w.order.number == number]
@@ -287,12 +286,6 @@ class Broker:
     def _refuse(self, order: Order, at: int, time_ns: int, reason: str) -> None:
         self._note(at, REJECTED, order, time_ns)
         self.outcomes.append(Outcome(order.number, time_ns, "rejected", reason))
-
-    def _number(self, order: Order, ordinal: int, at: int) -> None:
-        """Keep an order, and put it on the tape."""
-        self.orders.append(order)
-        levels = order.limit, order.stop, order.trail
-        self._tape.decide(at, order.time_ns, PLACED, order.number, ordinal, order.size, *levels)
 
     def _note(self, at: int, what: int, order: Order, time_ns: int) -> None:
         ordinal = self._ordinals[order.instrument]

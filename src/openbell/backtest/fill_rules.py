@@ -35,7 +35,7 @@ class Offer(Struct, frozen=True, gc=False):
     close: float
 
 
-class Working(Struct, eq=False):
+class Working(Struct, eq=False, gc=False):
     """An order at work: what was asked for, and where its levels stand now.
 
     Attributes
@@ -45,7 +45,7 @@ class Working(Struct, eq=False):
     ordinal
         Of its instrument.
     size
-        Units in whole lots, greater than zero.
+        Units in whole lots; at work it is greater than zero.
     sign
         1 for a buy, -1 for a sale.
     stop

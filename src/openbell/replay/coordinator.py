@@ -239,7 +239,7 @@ class Coordinator:
             if begin < step.end:
                 yield from self._join(begin - 1)
         if begin < step.end:
-            yield step._replace(begin=begin)
+            yield step if begin == step.begin else step._replace(begin=begin)
 
     def _open(self, step: Step) -> Iterator[Step]:
         assert step.played is not None
