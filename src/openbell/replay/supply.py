@@ -31,7 +31,7 @@ from openbell.replay.filling import (
 )
 from openbell.replay.plan import ReplayPlan
 
-_ROWS_PER_CHUNK = 32_000  # some 4 MB with their records; what a chunk costs is little beside that
+_ROWS_PER_CHUNK = 64_000  # some 8 MB with their records; what a chunk costs is little beside that
 _ROWS_PER_STREAM = 1_560  # below, what a stream costs in each chunk outweighs its rows
 _ROWS_MOST = 160_000  # some 35 MB
 KINDS = {"trades": kernels.TRADE, "quotes": kernels.QUOTE}
