@@ -301,7 +301,7 @@ def _require_used(plan: ReplayPlan, casting: Cast) -> None:
 
 
 def _sessions_per_chunk(streams: Sequence[_Stored], agenda: Agenda) -> int:
-    """As many as fit into the cache; more, if that would be few rows of each of many streams."""
+    """So many that memory stays small; more, if that would be few rows of each of many streams."""
     first = agenda.sessions[0].session
     length_ns = first.close_ns - first.open_ns
     rows = []
