@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import talib
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbell.backtest import indicators
 from openbell.backtest.catalog import built_in
 from openbell.backtest.indicators import INDICATORS, Column
-from openbell.backtest.strategy import SignalStrategy
+from openbell.backtest.run import Code, run_backtest
+from openbell.backtest.strategy import SignalStrategy, Strategy
 from openbell.market.bars import Bars
 from openbell.market.columns import Floats
 from openbell.market.errors import UsageError
-from tests.backtest.made import bars, flat, spy_march, walks
+from tests.backtest.made import bars, config_for, flat, made_bars, spy_march, store_of, walks
 from tests.backtest.test_kernels import QUICK
 
 
@@ -289,3 +290,35 @@ def test_other_prices_can_be_the_source(spy: Bars) -> None:
     )
     with pytest.raises(UsageError, match="unknown source `vwap`"):
         indicators.sma(7).over(part, source="vwap")
+
+
+def sometimes(rows: Any, _params: Any, _state: Any, out: Any) -> None:
+    """A column with holes: no value in the first five bars, and none in bars that fell."""
+    for i in range(len(out)):
+        out[i] = np.nan if rows[3, i] < rows[0, i] else rows[3, i]
+    out[:5] = np.nan
+
+
+@pytest.mark.parametrize("per_chunk", [1, 2, 9])
+@settings(max_examples=20)
+@given(walk=walks(least=10))
+def test_an_indicator_is_ready_where_it_has_a_value_however_often_it_is_asked(
+    per_chunk: int, walk: Floats
+) -> None:
+    told: list[tuple[bool, bool, float]] = []
+
+    class Asks(Strategy):
+        def on_start(self, ctx: Any) -> None:
+            self.line = ctx.column(Column(sometimes, (), 0))
+            self.ask()
+
+        def on_bar(self, _ctx: Any, _bar: Any) -> None:
+            self.ask()
+
+        def ask(self) -> None:
+            told.append((self.line.ready, self.line.ready, self.line.value))
+
+    data = made_bars(walk)
+    run_backtest(Asks(), config_for(data), store_of(data), Code({}), sessions_per_chunk=per_chunk)
+    assert len(told) == len(data) + 1
+    assert all(one == two == (value == value) for one, two, value in told)

@@ -139,10 +139,11 @@ class _Ready:
     """
 
     def __get__(self, indicator: "Indicator", _: type | None = None) -> bool:
-        if indicator.is_warm:
-            indicator.ready = True
         value = indicator.value
-        return value == value  # false for NaN only
+        is_ready = value == value  # false for NaN only
+        if is_ready and indicator.is_warm:
+            indicator.ready = True
+        return is_ready
 
 
 class Indicator:
