@@ -109,7 +109,10 @@ class BinanceStream:
             kind = UnavailableError if status in _BUSY else RefusedError
             raise kind(f"{url} answered {status}") from error
         except (OSError, WebSocketException) as error:
-            raise UnavailableError(f"{url} cannot be reached: {error}") from error
+            raise UnavailableError(
+                f"{url} cannot be reached: {error}",
+                hint="look at the network, or name another address with --from-url",
+            ) from error
         return _Socket(made, kept, series, self._item)
 
     def _item(self, series: Series, data: dict[str, Any]) -> Message | None:
