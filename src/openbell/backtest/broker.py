@@ -275,12 +275,11 @@ class Broker:
         worth = after * price * self.terms[ordinal].multiplier
         gross, equity = abs(worth), cash + worth
         positions = self.ledger.positions
-        if len(positions) > 1:
-            for k, held in enumerate(positions):
-                if held and k != ordinal:
-                    worth = held * self._prices(at)[k] * self.terms[k].multiplier
-                    gross += abs(worth)
-                    equity += worth
+        for k, held in enumerate(positions):
+            if held and k != ordinal:
+                worth = held * self._prices(at)[k] * self.terms[k].multiplier
+                gross += abs(worth)
+                equity += worth
         return is_affordable(gross, equity, self._config.leverage, positions[ordinal], after)
 
     def _refuse(self, order: Order, at: int, time_ns: int, reason: str) -> None:

@@ -116,7 +116,8 @@ class MarketView:
 
     def session_label(self, ordinal: int, at: int) -> str:  # noqa: ARG002  # the broker's form
         """Label of the session an instrument is in."""
-        return self._data[ordinal].label
+        session = self._data[ordinal].session
+        return session.label if session else ""
 
     # Objects for callbacks, in order
 

@@ -397,14 +397,11 @@ class SessionData:
         Name of the calendar.
     instruments
         By instrument name.
-    label
-        Of the session that is open; empty between sessions.
     """
 
     def __init__(self, calendar: str, trailing: int) -> None:
         self.calendar = calendar
         self.instruments: dict[str, InstrumentData] = {}
-        self.label = ""
         self._trailing = trailing
         self._played: Played | None = None
 
@@ -462,7 +459,6 @@ class SessionData:
 
     def _turn(self, played: Played | None) -> None:
         self._played = played
-        self.label = played.session.label if played else ""
         for data in self.instruments.values():
             data.enter(played)
 
