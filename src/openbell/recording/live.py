@@ -113,14 +113,7 @@ class Collector:
         for one, bar in bars:
             self._count(one, bar.start_ns)
         return [
-            Arrival(
-                series.index(one),
-                BAR,
-                bar.start_ns,
-                receipt_ns,
-                0,
-                bar.ohlcv,
-            )
+            Arrival(series.index(one), BAR, bar.start_ns, receipt_ns, 0, bar.ohlcv)
             for one, bar in bars
         ]
 
